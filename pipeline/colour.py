@@ -1,6 +1,7 @@
 """Colour spaces, as named inverse pairs on tensors: the only place that knows how RGB becomes L and ab.
 
-sRGB (IEC 61966-2-1) ↔ linear RGB ↔ XYZ (D65, 2° observer) ↔ CIE 1976 L*a*b*, with scikit-image's constants. Networks see
+sRGB (IEC 61966-2-1) ↔ linear RGB ↔ XYZ (D65, 2° observer) ↔ CIE 1976 L*a*b*, with scikit-image's constants.
+Networks see
 
     l   (N, 1, H, W)  L* / 50 − 1, in [-1, 1]
     ab  (N, 2, H, W)  a*, b* / 110, in about [-1, 1] (sRGB reaches −0.98 to 0.90)

@@ -46,15 +46,21 @@ class Archive(Section):
 
 
 class ImageNetWeights(Archive):
+    """torchvision's weights for ImageNet, and the architecture they belong to."""
+
     architecture: Literal["resnet18", "resnet34"]
 
 
 class Folder(Section):
+    """Where a user's own pictures are, and the side in pixels they are brought to."""
+
     path: Path
     size: Annotated[int, Field(ge=16, le=1024)]
 
 
 class Datasets(Section):
+    """Where each data set comes from; what each one is stands in pipeline/datasets/__init__.py."""
+
     cifar10: Archive
     stl10: Archive
     imagenet: ImageNetWeights
@@ -62,6 +68,8 @@ class Datasets(Section):
 
 
 class Classifier(Section):
+    """One classifier's architecture and training."""
+
     architecture: Architecture
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]  # batch normalisation needs two
@@ -70,11 +78,15 @@ class Classifier(Section):
 
 
 class Pretrain(Section):
+    """The two classifiers: the encoder of the U-Net and the judge of the evaluation."""
+
     encoder: Classifier
     judge: Classifier
 
 
 class UNet(Section):
+    """Training of the U-Net with L1 alone."""
+
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Rate
@@ -82,6 +94,8 @@ class UNet(Section):
 
 
 class GAN(Section):
+    """Training of the U-Net against a PatchGAN."""
+
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     l1_weight: Annotated[float, Field(ge=0)]
@@ -94,12 +108,16 @@ class GAN(Section):
 
 
 class Evaluate(Section):
+    """What the evaluation computes and draws."""
+
     batch_size: Count
     resamples: Annotated[int, Field(ge=100)]
     grid: Annotated[int, Field(ge=1, le=64)]
 
 
 class Params(Section):
+    """The whole of params.yaml."""
+
     case: str
     cases: dict[str, Case]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -135,7 +153,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        ParamsError: the file is missing or no YAML, or a key or value in it is not allowed. One line, for the first fault.
+        ParamsError: the file is missing or no YAML, or a key or value is not allowed. One line, for the first fault.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,76 @@
+"""How a data set lies on disk, once downloaded: data/ROLE/, the same for every source.
+
+about.json            name, classes, licence
+SPLIT.npy             pictures, uint8 (N, H, W, 3), sRGB; SPLIT is train, validation or test
+SPLIT_labels.npy      class of each picture, int64 (N,)
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+
+SPLITS = ("train", "validation", "test")
+
+
+class Split(NamedTuple):
+    """Pictures, uint8 (N, H, W, 3), and their classes, int64 (N,)."""
+
+    pictures: np.ndarray
+    labels: np.ndarray
+
+
+def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
+    """Write a data set, whole or not at all; what was in the folder before is replaced.
+
+    Args:
+        folder: data/ROLE.
+        about: what goes into about.json; at least its name.
+        splits: pictures and labels by the name of their split.
+        files: further files to copy into the folder, by the name they get there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        unfinished.chmod(0o755)  # mkdtemp's own mode would hide the data from other users
+        (unfinished / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        for name, split in splits.items():
+            np.save(unfinished / f"{name}.npy", split.pictures)
+            np.save(unfinished / f"{name}_labels.npy", split.labels)
+        for name, source in (files or {}).items():
+            shutil.copyfile(source, unfinished / name)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What about.json says.
+
+    Raises:
+        PipelineError: there is no data set in the folder.
+    """
+    try:
+        return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise PipelineError(f"{folder}: no data set there; run `python -m pipeline download {folder.name}`") from None
+
+
+def read(folder: Path, split: str) -> Split:
+    """One split, its pictures memory-mapped.
+
+    Raises:
+        PipelineError: there is no such split in the folder.
+    """
+    try:
+        return Split(np.load(folder / f"{split}.npy", mmap_mode="r"), np.load(folder / f"{split}_labels.npy"))
+    except OSError:
+        way_out = f"run `python -m pipeline download {folder.name}`"
+        raise PipelineError(f"{folder}: no {split} pictures there; {way_out}") from None
