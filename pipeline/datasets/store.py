@@ -6,7 +6,6 @@ SPLIT_labels.npy      class of each picture, int64 (N,)
 """
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -46,7 +45,7 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         for name, source in (files or {}).items():
             shutil.copyfile(source, unfinished / name)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(unfinished, folder)
+        unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

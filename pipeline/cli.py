@@ -1,0 +1,74 @@
+"""The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
+
+from enum import StrEnum
+
+import typer
+
+from pipeline import params
+
+app = typer.Typer(
+    help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
+    "Each command is a stage of the pipeline; `dvc repro` runs all that are out of date.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Role(StrEnum):
+    """What a data set is for."""
+
+    target = "target"
+    encoder = "encoder"
+
+
+class Network(StrEnum):
+    """What is pretrained."""
+
+    encoder = "encoder"
+    judge = "judge"
+
+
+@app.command()
+def download(role: Role) -> None:
+    """Fetch the data set that the case gives a role, into data/ROLE."""
+    checked = params.load()
+    from pipeline import download
+
+    download.run(role.value, checked)
+
+
+@app.command()
+def pretrain(network: Network) -> None:
+    """Train a classifier: the encoder, of greyscale pictures, or the judge, of colour pictures."""
+    checked = params.load()
+    from pipeline import pretrain
+
+    pretrain.run(network.value, checked)
+
+
+@app.command()
+def train_unet() -> None:
+    """Train the U-Net, on the pretrained encoder, with an L1 loss."""
+    checked = params.load()
+    from pipeline import train_unet
+
+    train_unet.run(checked)
+
+
+@app.command()
+def train_gan() -> None:
+    """Train the U-Net on, against a PatchGAN."""
+    checked = params.load()
+    from pipeline import train_gan
+
+    train_gan.run(checked)
+
+
+@app.command()
+def evaluate() -> None:
+    """Measure grey, U-Net and GAN on the test pictures, and draw them."""
+    checked = params.load()
+    from pipeline import evaluate
+
+    evaluate.run(checked)

@@ -1,0 +1,42 @@
+"""CIFAR-10, from its binary version: 60,000 pictures of 32×32 pixels in ten classes."""
+
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from pipeline.datasets import archive
+from pipeline.datasets.splits import cut_validation
+from pipeline.datasets.store import Split
+
+SIDE = 32
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+TEST = "test_batch.bin"
+RECORD = 1 + 3 * SIDE * SIDE  # bytes: the class, then the planes of red, green and blue, row by row
+
+
+def read(path: Path) -> dict[str, Split]:
+    """The pictures of the archive by split; validation is cut from training.
+
+    Raises:
+        PipelineError: the archive is damaged or another one.
+    """
+    batches = archive.read(path, dict.fromkeys((*TRAIN, TEST), _records))
+    train, validation = cut_validation(_split(np.concatenate([batches[name] for name in TRAIN])))
+    return {"train": train, "validation": validation, "test": _split(batches[TEST])}
+
+
+def _records(file: IO[bytes], size: int) -> np.ndarray:
+    """A batch, uint8 (N, RECORD). It may hold any number of records."""
+    if size == 0 or size % RECORD:
+        raise ValueError(f"has {size} bytes, which is no number of {RECORD}-byte records")
+    records = np.frombuffer(file.read(size), np.uint8).reshape(-1, RECORD)
+    if (highest := records[:, 0].max()) >= len(CLASSES):
+        raise ValueError(f"has a class {highest}, allowed: 0 to {len(CLASSES) - 1}")
+    return records
+
+
+def _split(records: np.ndarray) -> Split:
+    planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)  # (N, channel, row, column)
+    return Split(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64))

@@ -1,0 +1,38 @@
+"""The stage download: the data set of one role of the case, as data/ROLE. Only this stage knows the case."""
+
+from pathlib import Path
+from typing import Literal
+
+from pipeline import datasets
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.params import Params
+
+
+def run(role: Literal["target", "encoder"], params: Params) -> None:
+    """Write data/ROLE and print one line about it.
+
+    Raises:
+        PipelineError: the data set cannot be had, or there is no room for it.
+    """
+    folder = Path("data") / role
+    name = getattr(params.roles(), role)
+    try:
+        datasets.prepare(name, params.datasets, folder)
+    except OSError as error:
+        raise PipelineError(f"{error.filename or folder}: {error.strerror or error}") from None
+    print(f"{folder}: {describe(folder)}")
+
+
+def describe(folder: Path) -> str:
+    """What data/ROLE holds, in a line."""
+    about = store.read_about(folder)
+    match about["name"]:
+        case "none":
+            return "none, the encoder starts from random weights"
+        case "imagenet":
+            return f"imagenet, weights of a {about['architecture']}"
+        case name:
+            counts = [f"{len(store.read(folder, split).labels):,} {split}" for split in store.SPLITS]
+            size, classes = about["size"], len(about["classes"])
+            return f"{name}, {size}×{size}, {', '.join(counts)} pictures, {classes} classes"

@@ -1,0 +1,184 @@
+"""Stage 5: measure grey, U-Net and GAN on all test pictures, each number with its 95 % interval, and draw them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pipeline import metrics, models, plots
+from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.params import Params
+from pipeline.results import Measurements, in_words, with_intervals
+from pipeline.training.batches import default_device
+
+TARGET = Path("data/target")
+TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
+
+Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
+
+
+def run(params: Params) -> None:
+    """Write metrics/evaluate.json and plots/{grid.png, before_after.gif, test_l1.png, curves.png}, all or none."""
+    about = store.read_about(TARGET)
+    test = store.read(TARGET, "test")
+    if len(test.pictures) < 2:
+        raise PipelineError(f"{TARGET}: given {len(test.pictures)} test picture, needed at least 2; add pictures")
+    colourisers, unet = {}, {}
+    for name in ("unet", "gan"):
+        colourisers[name], unet = _load(name, "colouriser", about["name"])
+    judge, _ = _load("judge", "classifier", about["name"])
+    tables = {name: _read_table(path) for name, path in TABLES.items()}
+
+    measured = measure(test, colourisers, judge, params.evaluate.batch_size)
+    results = with_intervals(measured, params.evaluate.resamples, params.seed)
+    measured_on = {
+        "case": params.case,
+        "target": about["name"],
+        "encoder": unet["encoder"],
+        "pictures": len(test.pictures),
+        "seed": params.seed,
+    }
+    pictures = paint(test.pictures[: params.evaluate.grid], colourisers)
+    title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
+    errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
+    content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
+    _write_all(
+        {
+            Path("plots/grid.png"): lambda path: plots.grid(pictures, path),
+            Path("plots/before_after.gif"): lambda path: plots.before_after(pictures, path),
+            Path("plots/test_l1.png"): lambda path: plots.bars(errors, title, path),
+            Path("plots/curves.png"): lambda path: plots.curves(tables, path),
+            Path("metrics/evaluate.json"): lambda path: path.write_text(content, encoding="utf-8"),
+        }
+    )
+    print(in_words(results, measured_on))
+    print("Pictures: plots/grid.png, plots/before_after.gif, plots/test_l1.png, plots/curves.png")
+
+
+def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A model, on the device there is, and what its file says about it.
+
+    Raises:
+        PipelineError: there is no such model, or it was trained on other pictures.
+    """
+    path = Path(f"models/{name}.safetensors")
+    network, about = models.load(path, kind)
+    if about["data"] != target:
+        raise PipelineError(f"{path}: given one trained on {about['data']}, needed {target}; run `dvc repro`")
+    return network.to(device=default_device(), memory_format=torch.channels_last), about
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such file, training writes it; run `dvc repro train_{path.stem}`") from None
+
+
+def _write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
+    """Write files, none before all are finished."""
+    unfinished = {path: path.with_name(f".unfinished-{path.name}") for path in writers}
+    try:
+        for path, write in writers.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(unfinished[path])
+        for path, finished in unfinished.items():
+            finished.replace(path)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+@torch.inference_mode()
+def measure(
+    test: store.Split, colourisers: Mapping[str, Colouriser], judge: nn.Module, batch_size: int
+) -> Measurements:
+    """Colour all test pictures, a batch at a time, and measure each; `grey`, which paints nothing, is measured too.
+
+    Args:
+        test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.
+        colourisers: name → network, on the judge's device.
+        judge: rgb (N, 3, H, W) in [0, 1] → logits, by way of `features` and `head`. One that was trained on pictures
+            without classes tells by how far they are turned; class 0, which all of them have, is upright.
+        batch_size: how many pictures to hold in memory at once.
+
+    Raises:
+        PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
+    """
+    device = next(judge.parameters()).device
+    numbers: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
+    features: dict[str, list[Tensor]] = defaultdict(list)
+    with tqdm(total=len(test.pictures), desc="measuring", unit=" pictures", mininterval=1) as bar:
+        for start in range(0, len(test.pictures), batch_size):
+            here = slice(start, start + batch_size)
+            labels = torch.from_numpy(test.labels[here]).to(device)
+            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers):
+                seen = judge.features(bytes_to_rgb(batch))
+                values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
+                features[who].append(seen.cpu())
+                for metric, value in values.items():
+                    numbers[who][metric].append(value.cpu())
+            bar.update(len(labels))
+    measured = Measurements(
+        {who: {metric: _join(parts) for metric, parts in values.items()} for who, values in numbers.items()},
+        {who: _join(parts) for who, parts in features.items()},
+    )
+    _check(measured)
+    return measured
+
+
+def _measure_batch(
+    real: Tensor, colourisers: Mapping[str, Colouriser]
+) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
+    """Who coloured the pictures, what they look like, uint8 (N, H, W, 3), and metric → one number a picture, (N,)."""
+    _, real_ab = rgb_to_l_ab(bytes_to_rgb(real))
+    yield "real", real, {"colourfulness": metrics.colourfulness(real)}
+    for who, ab, batch in _paint(real, colourisers):
+        values = {
+            "l1": metrics.l1(ab, real_ab),
+            "psnr": metrics.psnr(batch, real),
+            "ssim": metrics.ssim(batch, real),
+            "ciede2000": metrics.ciede2000(batch, real),
+            "colourfulness": metrics.colourfulness(batch),
+        }
+        yield who, batch, values
+
+
+def _paint(real: Tensor, colourisers: Mapping[str, Colouriser]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
+    l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
+    for who, colouriser in {"grey": lambda _: torch.zeros_like(real_ab), **colourisers}.items():
+        ab = colouriser(l).float()
+        yield who, ab, rgb_to_bytes(l_ab_to_rgb(l, ab))
+
+
+@torch.inference_mode()
+def paint(pictures: np.ndarray, colourisers: Mapping[str, nn.Module]) -> dict[str, np.ndarray]:
+    """Real, grey and as each colouriser paints them: name → uint8 (N, H, W, 3), from the real ones in that form."""
+    real = _to_tensor(pictures, next(next(iter(colourisers.values())).parameters()).device)
+    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(real, colourisers)}}
+
+
+def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
+
+
+def _join(parts: list[Tensor]) -> np.ndarray:
+    return torch.cat(parts).double().numpy()
+
+
+def _check(measured: Measurements) -> None:
+    for who, values in measured.numbers.items():
+        if not all(np.isfinite(value).all() for value in values.values()):
+            raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
+    if not measured.numbers["grey"]["l1"].any():
+        raise PipelineError("every test picture is grey, so there is nothing to measure; give pictures with colours")

@@ -1,0 +1,28 @@
+"""A classifier: an encoder and a linear head. It pretrains the encoder, and it is the judge of colours."""
+
+from torch import Tensor, nn
+
+from pipeline.networks import encoder
+
+
+class Classifier(nn.Module):
+    """Encoder, global average pooling, linear head.
+
+    Args:
+        architecture: of the encoder: resnet20, resnet18 or resnet34.
+        channels: 1 for lightness in [-1, 1], 3 for RGB in [0, 1].
+        classes: how many there are to tell apart.
+    """
+
+    def __init__(self, architecture: str, channels: int, classes: int):
+        super().__init__()
+        self.body, width = encoder.build(architecture, channels)
+        self.head = nn.Linear(width, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → (N, width): what the head decides by."""
+        return self.body(x).mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → logits (N, classes)."""
+        return self.head(self.features(x))

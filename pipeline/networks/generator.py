@@ -1,0 +1,19 @@
+"""The colouriser: fastai's `DynamicUnet` on an encoder of greyscale pictures."""
+
+from fastai.vision.models.unet import DynamicUnet
+from torch import nn
+
+from pipeline.networks import encoder
+
+BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small enough to be quick, large enough for all
+
+
+def unet(architecture: str) -> nn.Module:
+    """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
+
+    Its first layer, `layers[0]`, is the encoder that `encoder.build` makes.
+    """
+    body, _ = encoder.build(architecture, channels=1)
+    network = DynamicUnet(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE))
+    network.layers = network.layers[:-1]  # the last layer wraps the result in a tensor subclass, which nothing needs
+    return network

@@ -1,0 +1,112 @@
+"""Stage 2: pretrain the encoder (a classifier of greyscale pictures) and the judge (one of colour pictures)."""
+
+import json
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from fastai.learner import Learner
+from torch import Tensor, nn
+
+from pipeline import models
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.networks.classifier import Classifier
+from pipeline.networks.encoder import fold_to_grey
+from pipeline.params import Classifier as Settings
+from pipeline.params import Params
+from pipeline.training.batches import Prepare, flip_and_shift, loaders, to_lightness_and_labels, to_rgb_and_labels, turn
+from pipeline.training.callbacks import History
+from pipeline.training.learner import learner, seed_everything
+
+Name = Literal["encoder", "judge"]
+DATA = {"encoder": Path("data/encoder"), "judge": Path("data/target")}
+INPUTS: dict[str, tuple[int, Prepare]] = {"encoder": (1, to_lightness_and_labels), "judge": (3, to_rgb_and_labels)}
+
+
+def run(name: Name, params: Params) -> None:
+    """Write models/NAME.safetensors, plots/NAME.csv (a row an epoch) and metrics/NAME.json (accuracy on validation).
+
+    What the data set of that role is decides: pictures are trained on, `imagenet` gives torchvision's weights, and
+    `none` random ones.
+    """
+    seed_everything(params.seed)
+    settings: Settings = getattr(params.pretrain, name)
+    data = store.read_about(DATA[name])
+    architecture = data.get("architecture", settings.architecture)
+    rows: list[dict[str, float]] = []
+    match data["name"]:
+        case "none":
+            network = Classifier(architecture, channels=1, classes=2)
+        case "imagenet":
+            network = _imagenet(architecture, DATA[name] / "weights.pth")
+        case _:
+            network, rows = _train(name, settings, data)
+
+    history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"])
+    accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
+    models.save(
+        Path(f"models/{name}.safetensors"),
+        network,
+        kind="classifier",
+        architecture=architecture,
+        channels=INPUTS[name][0],
+        classes=network.head.out_features,
+        data=data["name"],
+        seed=params.seed,
+        training=settings.model_dump(),
+        **accuracy,
+    )
+    Path("plots").mkdir(exist_ok=True)
+    history.to_csv(f"plots/{name}.csv", index=False)
+    Path("metrics").mkdir(exist_ok=True)
+    Path(f"metrics/{name}.json").write_text(json.dumps({"data": data["name"], **accuracy}, indent=2) + "\n")
+    result = f"accuracy {accuracy['accuracy']:.3f} on validation" if accuracy else "nothing to train"
+    print(f"{name}: {architecture}, {data['name']}: {result}")
+
+
+def _imagenet(architecture: str, weights: Path) -> Classifier:
+    """Torchvision's classifier of ImageNet, for greyscale pictures."""
+    network = Classifier(architecture, channels=1, classes=1000)
+    try:
+        network.load_state_dict(fold_to_grey(torch.load(weights, weights_only=True)))
+    except (RuntimeError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, EOFError):
+        way_out = "see datasets.imagenet in params.yaml"
+        raise PipelineError(f"{weights}: not torchvision's ImageNet weights of a {architecture}; {way_out}") from None
+    return network
+
+
+def _train(name: Name, settings: Settings, data: dict[str, Any]) -> tuple[Classifier, list[dict[str, float]]]:
+    """Train a classifier with one cycle of AdamW (Smith & Topin 2018, 'Super-Convergence')."""
+    channels, prepare = INPUTS[name]
+    classes = len(data["classes"])
+    if classes == 1:  # nothing to tell apart: learn which way up the pictures are
+        classes, prepare = 4, _after_turn(prepare)
+    network = Classifier(settings.architecture, channels, classes)
+    batches = loaders(
+        store.read(DATA[name], "train"),
+        store.read(DATA[name], "validation"),
+        prepare,
+        flip_and_shift,
+        settings.batch_size,
+    )
+    history = History(
+        parts={"train_loss": lambda learner: learner.loss},
+        measures={"validation_loss": lambda learner: learner.loss, "validation_accuracy": _accuracy},
+    )
+    adamw = partial(torch.optim.AdamW, weight_decay=settings.weight_decay, fused=True)
+    learner(batches, network, nn.CrossEntropyLoss(), adamw, [history]).fit_one_cycle(
+        settings.epochs, settings.learning_rate
+    )
+    return network, history.rows
+
+
+def _after_turn(prepare: Prepare) -> Prepare:
+    return lambda rgb, labels: prepare(*turn(rgb, labels))
+
+
+def _accuracy(learner: Learner) -> Tensor:
+    return (learner.pred.argmax(1) == learner.y).float().mean()

@@ -1,0 +1,42 @@
+"""Stage 4: train the U-Net on, against a PatchGAN that sees (L, ab), with BCE + λ·L1."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline import models
+from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.params import Params
+from pipeline.training import colouriser
+from pipeline.training.callbacks import AdversarialStep, History, MovingAverage
+from pipeline.training.learner import learner, seed_everything
+
+
+def run(params: Params) -> None:
+    """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
+    seed_everything(params.seed)
+    network, about = models.load(Path("models/unet.safetensors"), "colouriser")
+    discriminator = PatchDiscriminator(params.gan.filters, params.gan.downsamplings)
+    adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
+    step = AdversarialStep(
+        discriminator,
+        adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate),
+        params.gan.l1_weight,
+    )
+    history = History(
+        parts={
+            "train_l1": lambda _: step.l1,
+            "adversarial": lambda _: step.adversarial,
+            "discriminator_real": lambda _: step.real,
+            "discriminator_fake": lambda _: step.fake,
+        },
+        measures=colouriser.MEASURES,
+    )
+    batches = colouriser.batches(params, params.gan.batch_size)
+    callbacks = [step, MovingAverage(params.gan.ema), history]
+    learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
+
+    shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
+    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump())

@@ -1,0 +1,40 @@
+"""Stage 3: train a U-Net, on the pretrained encoder, to paint ab with an L1 loss."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pipeline import models
+from pipeline.datasets import store
+from pipeline.networks.generator import unet
+from pipeline.params import Params
+from pipeline.training import colouriser
+from pipeline.training.callbacks import History
+from pipeline.training.learner import learner, seed_everything
+
+
+def run(params: Params) -> None:
+    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), from one cycle of AdamW."""
+    seed_everything(params.seed)
+    encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
+    network = unet(about["architecture"])
+    network.layers[0].load_state_dict(encoder.body.state_dict())
+
+    history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
+    adamw = partial(torch.optim.AdamW, weight_decay=params.unet.weight_decay, fused=True)
+    batches = colouriser.batches(params, params.unet.batch_size)
+    learner(batches, network, nn.L1Loss(), adamw, [history]).fit_one_cycle(
+        params.unet.epochs, params.unet.learning_rate
+    )
+    colouriser.save(
+        "unet",
+        network,
+        history.rows,
+        params,
+        architecture=about["architecture"],
+        data=store.read_about(colouriser.TARGET)["name"],
+        encoder=about["data"],
+        unet=params.unet.model_dump(),
+    )

@@ -1,0 +1,112 @@
+"""Mini-batches of the pictures on disk, as the networks want them."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from fastai.data.core import DataLoaders
+from torch import Tensor
+
+from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.datasets.store import Split
+
+Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class Batches:
+    """Mini-batches from memory-mapped 8-bit pictures, converted a whole batch at a time on the device.
+
+    At these sizes a batch is prepared in a fraction of the time that a step takes, so there are no worker processes.
+
+    Args:
+        split: pictures and labels.
+        prepare: (rgb (N, 3, H, W) in [0, 1], labels (N,)) → (input, target).
+        batch_size: pictures in a batch.
+        shuffle: a new order each epoch, from torch's global seed, without the last batch if it is not full; in
+            training a batch of few pictures would upset batch normalisation.
+    """
+
+    def __init__(self, split: Split, prepare: Prepare, batch_size: int, device: torch.device, *, shuffle: bool = False):
+        self.split, self.prepare, self.device, self.shuffle = split, prepare, device, shuffle
+        self.batch_size = min(batch_size, len(split.pictures))
+
+    def to(self, device: torch.device) -> None:
+        """Prepare the batches on another device; fastai calls it."""
+        self.device = device
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.split.pictures), self.batch_size)
+        return whole + (rest > 0 and not self.shuffle)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        count = len(self.split.pictures)
+        order = torch.randperm(count).numpy() if self.shuffle else np.arange(count)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            chosen = np.sort(order[start : start + self.batch_size])  # in the order of the file
+            pictures = torch.from_numpy(self.split.pictures[chosen]).to(self.device)
+            labels = torch.from_numpy(self.split.labels[chosen]).to(self.device)
+            yield self.prepare(bytes_to_rgb(pictures), labels)
+
+
+def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare, batch_size: int) -> DataLoaders:
+    """Fastai's pair of training and validation batches; the training pictures go through `augment` first."""
+    device = default_device()
+
+    def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return prepare(*augment(rgb, labels))
+
+    return DataLoaders(
+        Batches(train, prepare_augmented, batch_size, device, shuffle=True),
+        Batches(validation, prepare, batch_size, device),
+        device=device,
+    )
+
+
+def default_device() -> torch.device:
+    """The accelerator there is, or the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def to_lightness_and_ab(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For a colouriser: l (N, 1, H, W) → ab (N, 2, H, W)."""
+    return rgb_to_l_ab(rgb)
+
+
+def to_lightness_and_labels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For a classifier of greyscale pictures: l (N, 1, H, W) → labels (N,)."""
+    return rgb_to_l_ab(rgb)[0], labels
+
+
+def to_rgb_and_labels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For a classifier of colour pictures: rgb (N, 3, H, W) in [0, 1] → labels (N,)."""
+    return rgb, labels
+
+
+def flip(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror each picture left to right with probability ½."""
+    mirrored = torch.rand(len(rgb), 1, 1, 1, device=rgb.device) < 0.5
+    return torch.where(mirrored, rgb.flip(3), rgb), labels
+
+
+def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror, and shift by up to an eighth of the side, the border reflected (He et al. 2016, section 4.2)."""
+    rgb, labels = flip(rgb, labels)
+    count, _, height, width = rgb.shape
+    reach = height // 8, width // 8
+    padded = torch.nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
+    top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
+    rows = top + torch.arange(height, device=rgb.device).view(1, -1, 1)  # (N, H, 1)
+    columns = left + torch.arange(width, device=rgb.device).view(1, 1, -1)  # (N, 1, W)
+    pictures = torch.arange(count, device=rgb.device).view(-1, 1, 1)
+    return padded.permute(0, 2, 3, 1)[pictures, rows, columns].permute(0, 3, 1, 2), labels
+
+
+def turn(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn square pictures by 0, 90, 180 and 270 degrees, which become their labels 0 to 3.
+
+    How a classifier learns from pictures that have no classes (Gidaris et al. 2018, 'Unsupervised Representation
+    Learning by Predicting Image Rotations').
+    """
+    turned = [rgb[quarter::4].rot90(quarter, (2, 3)) for quarter in range(4)]
+    quarters = [torch.full((len(part),), quarter, device=rgb.device) for quarter, part in enumerate(turned)]
+    return torch.cat(turned), torch.cat(quarters)

@@ -1,0 +1,43 @@
+"""What the two stages that train a colouriser share: their pictures, measures and files."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from torch import Tensor, nn
+
+from pipeline import metrics, models
+from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
+from pipeline.datasets import store
+from pipeline.params import Params
+from pipeline.training.batches import flip, loaders, to_lightness_and_ab
+
+TARGET = Path("data/target")
+
+
+def batches(params: Params, batch_size: int) -> DataLoaders:
+    """The first `images` training pictures (their order is a fixed shuffle) and all validation pictures."""
+    train = store.Split(*(array[: params.images] for array in store.read(TARGET, "train")))
+    return loaders(train, store.read(TARGET, "validation"), to_lightness_and_ab, flip, batch_size)
+
+
+def l1(learner: Learner) -> Tensor:
+    """Mean absolute error of the current batch, in units of ab / 110."""
+    return (learner.pred - learner.y).abs().mean()
+
+
+def colourfulness(learner: Learner) -> Tensor:
+    """Mean colourfulness of the current batch as painted; see `metrics.colourfulness`."""
+    return metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(learner.x, learner.pred))).mean()
+
+
+MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
+
+
+def save(name: str, network: nn.Module, rows: list[dict[str, float]], params: Params, **about: Any) -> None:
+    """Write plots/NAME.csv, a row an epoch, and models/NAME.safetensors."""
+    Path("plots").mkdir(exist_ok=True)
+    pd.DataFrame(rows).to_csv(f"plots/{name}.csv", index=False)
+    models.save(Path(f"models/{name}.safetensors"), network, kind="colouriser", seed=params.seed, **about)
