@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from pipeline.errors import PipelineError
+from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 
@@ -26,10 +27,8 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
     """
     about = {"kind": kind, "architecture": architecture, **about, "torch": torch.__version__}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial")
-    safetensors.torch.save_file(weights, unfinished, {name: json.dumps(value) for name, value in about.items()})
-    unfinished.replace(path)
+    metadata = {name: json.dumps(value) for name, value in about.items()}
+    write_all({path: lambda unfinished: safetensors.torch.save_file(weights, unfinished, metadata)})
 
 
 def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -27,7 +27,7 @@ class Section(BaseModel):
     def _refuse_booleans(cls, value: Any) -> Any:
         # YAML reads `yes` and `on` as booleans, which Python would take for 1. No key here is a switch.
         if isinstance(value, bool):
-            raise ValueError("not a switch: give a number or a word")
+            raise ValueError("a number or a word, no yes or no")
         return value
 
 
@@ -170,24 +170,35 @@ def load(path: Path = Path("params.yaml")) -> Params:
 def _one_line(fault: dict[str, Any]) -> str:
     """What pydantic found, as `key: given …, allowed: …`."""
     location = [str(part) for part in fault["loc"] if not str(part).startswith("literal[")]
-    key = ".".join(location)
+    key, given = ".".join(location) or "the whole file", f"given {fault['input']!r}"
     match fault["type"]:
         case "extra_forbidden":
-            return f"{key}: unknown key, allowed: {', '.join(_keys(location[:-1]))}"
+            return f"{key}: unknown key, allowed: {', '.join(_schema(location[:-1]).model_fields)}"
         case "missing":
             return f"{key}: missing, give it a value"
         case "value_error" if not location:
             return str(fault["ctx"]["error"])
         case "value_error":
-            return f"{key}: given {fault['input']!r}, {fault['ctx']['error']}"
+            allowed = str(fault["ctx"]["error"])
         case "literal_error":
-            return f"{key}: given {fault['input']!r}, allowed: {', '.join(_choices(location))}"
+            allowed = ", ".join(_words(_schema(location)))
+        case "string_pattern_mismatch":
+            allowed = "md5: and 32, or sha256: and 64, hexadecimal digits"
+        case "too_short":
+            allowed = f"a list of {fault['ctx']['min_length']} or more"
+        case "model_type":
+            allowed = f"the keys {', '.join(_schema(location).model_fields)}"
+        case "dict_type":
+            allowed = "names, each with its keys"
+        case "path_type":
+            allowed = "a path"
         case _:
-            allowed = fault["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            return f"{key}: given {fault['input']!r}, allowed: {allowed}"
+            allowed = fault["msg"].removeprefix("Input should be ")
+            allowed = allowed.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return f"{key}: {given}, allowed: {allowed}"
 
 
-def _field(location: list[str]) -> Any:
+def _schema(location: list[str]) -> Any:
     """The type that the schema gives to a key, walked from the top."""
     annotation: Any = Params
     for part in location:
@@ -198,13 +209,9 @@ def _field(location: list[str]) -> Any:
     return annotation
 
 
-def _keys(location: list[str]) -> list[str]:
-    return list(_field(location).model_fields)
-
-
-def _choices(location: list[str]) -> list[str]:
+def _words(annotation: Any) -> list[str]:
     """The words of a Literal, or of a union of Literals."""
-    words = []
-    for argument in get_args(_field(location)):
-        words += [argument] if isinstance(argument, str) else get_args(argument)
+    words: list[str] = []
+    for argument in get_args(annotation):
+        words += [argument] if isinstance(argument, str) else _words(argument)
     return words

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline import models
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
+from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import fold_to_grey
 from pipeline.params import Classifier as Settings
@@ -48,6 +49,7 @@ def run(name: Name, params: Params) -> None:
 
     history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
+    report = {"data": data["name"], **accuracy}
     models.save(
         Path(f"models/{name}.safetensors"),
         network,
@@ -55,15 +57,16 @@ def run(name: Name, params: Params) -> None:
         architecture=architecture,
         channels=INPUTS[name][0],
         classes=network.head.out_features,
-        data=data["name"],
         seed=params.seed,
         training=settings.model_dump(),
-        **accuracy,
+        **report,
     )
-    Path("plots").mkdir(exist_ok=True)
-    history.to_csv(f"plots/{name}.csv", index=False)
-    Path("metrics").mkdir(exist_ok=True)
-    Path(f"metrics/{name}.json").write_text(json.dumps({"data": data["name"], **accuracy}, indent=2) + "\n")
+    write_all(
+        {
+            Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False),
+            Path(f"metrics/{name}.json"): lambda path: path.write_text(json.dumps(report, indent=2) + "\n"),
+        }
+    )
     result = f"accuracy {accuracy['accuracy']:.3f} on validation" if accuracy else "nothing to train"
     print(f"{name}: {architecture}, {data['name']}: {result}")
 

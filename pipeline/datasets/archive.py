@@ -23,6 +23,7 @@ from pipeline.params import Archive
 
 TIMEOUT = 30  # seconds without an answer or a byte
 BLOCK = 1 << 20  # bytes read at a time
+WAY_OUT = "give the URL and checksum of the published archive under datasets in params.yaml"
 
 # Makes an array of a member of an archive, given the open member and its size in bytes; ValueError if it cannot.
 Reader = Callable[[IO[bytes], int], np.ndarray]
@@ -44,7 +45,7 @@ def fetch(archive: Archive) -> Path:
         PipelineError: no URL gives the file that the checksum promises.
     """
     stored = cache() / archive.checksum.replace(":", "-") / "archive"
-    if stored.is_file() and pooch.file_hash(stored, *_algorithm(archive)) == _digest(archive):
+    if stored.is_file() and pooch.file_hash(stored, _algorithm(archive)) == _digest(archive):
         return stored
     reasons = []
     for url in archive.urls:
@@ -58,12 +59,16 @@ def fetch(archive: Archive) -> Path:
     )
 
 
-def _algorithm(archive: Archive) -> tuple[str]:
-    return (archive.checksum.partition(":")[0],)
+def _algorithm(archive: Archive) -> str:
+    return archive.checksum.partition(":")[0]
 
 
 def _digest(archive: Archive) -> str:
     return archive.checksum.partition(":")[2]
+
+
+def _wrong(given: str, archive: Archive) -> str:
+    return f"wrong checksum, given {given}, expected {_digest(archive)}"
 
 
 def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
@@ -81,11 +86,11 @@ def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
 
 def _local(path: Path, archive: Archive) -> Path:
     try:
-        given = pooch.file_hash(path, *_algorithm(archive))
+        given = pooch.file_hash(path, _algorithm(archive))
     except OSError as error:
         raise _Unusable(error.strerror) from None
     if given != _digest(archive):
-        raise _Unusable(f"wrong checksum, given {given}, expected {_digest(archive)}")
+        raise _Unusable(_wrong(given, archive))
     return path
 
 
@@ -101,9 +106,9 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
             pooch.retrieve(url, archive.checksum, stored.name, stored.parent, downloader=downloader)
     except requests.RequestException as error:
         raise _Unusable(_reason(error)) from None
-    except ValueError as error:  # pooch's only word for a wrong checksum
-        given = re.search(r"got (\w+)", str(error))
-        raise _Unusable(f"wrong checksum, given {given[1] if given else '?'}, expected {_digest(archive)}") from None
+    except ValueError as error:  # pooch's word for a wrong checksum
+        given = re.search(r"but got (\w+)", str(error))
+        raise _Unusable(_wrong(given[1], archive) if given else " ".join(str(error).split())) from None
     except OSError as error:
         raise PipelineError(
             f"{stored.parent}: {error.strerror or error}; set COLOURGAN_CACHE to a folder with room that may be written"
@@ -165,15 +170,10 @@ def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
                 try:
                     contents[name] = readers[name](archive.extractfile(member), member.size)
                 except ValueError as error:
-                    raise PipelineError(f"{path}: {name} {error}; {_OTHER_ARCHIVE}") from None
+                    raise PipelineError(f"{path}: {name} {error}; {WAY_OUT}") from None
                 if len(contents) == len(readers):
                     return contents
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise PipelineError(
-            f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {_OTHER_ARCHIVE}"
-        ) from None
+        raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
     missing = ", ".join(name for name in readers if name not in contents)
-    raise PipelineError(f"{path}: {missing} missing; {_OTHER_ARCHIVE}")
-
-
-_OTHER_ARCHIVE = "give the URL and checksum of the published archive under datasets in params.yaml"
+    raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")

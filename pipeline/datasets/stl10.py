@@ -27,7 +27,8 @@ def read(path: Path) -> dict[str, Split]:
     splits = {name: Split(contents[f"{name}_X.bin"], contents[f"{name}_y.bin"]) for name in ("train", "test")}
     for name, (pictures, labels) in splits.items():
         if len(pictures) != len(labels):
-            raise PipelineError(f"{path}: {len(pictures)} {name} pictures, but {len(labels)} labels; another archive?")
+            mismatch = f"{len(pictures)} {name} pictures, but {len(labels)} labels"
+            raise PipelineError(f"{path}: {mismatch}; {archive.WAY_OUT}")
     splits["train"], splits["validation"] = cut_validation(splits["train"])
     return splits
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline import metrics, models
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.datasets import store
+from pipeline.files import write_all
 from pipeline.params import Params
 from pipeline.training.batches import flip, loaders, to_lightness_and_ab
 
@@ -38,6 +39,6 @@ MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
 
 def save(name: str, network: nn.Module, rows: list[dict[str, float]], params: Params, **about: Any) -> None:
     """Write plots/NAME.csv, a row an epoch, and models/NAME.safetensors."""
-    Path("plots").mkdir(exist_ok=True)
-    pd.DataFrame(rows).to_csv(f"plots/{name}.csv", index=False)
+    history = pd.DataFrame(rows)
+    write_all({Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False)})
     models.save(Path(f"models/{name}.safetensors"), network, kind="colouriser", seed=params.seed, **about)

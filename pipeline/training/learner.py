@@ -9,6 +9,7 @@ from fastai.callback.schedule import Learner  # the Learner with fit_one_cycle
 from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
+from fastcore.basics import noop
 from torch import nn
 
 
@@ -32,4 +33,5 @@ def learner(
     network.to(device=batches.device, memory_format=torch.channels_last)
     learner = Learner(batches, network, loss, opt_func=partial(OptimWrapper, opt=optimiser), cbs=callbacks)
     learner.remove_cb(ProgressCallback)  # it fills log files; History has a bar for terminals and a line an epoch
+    learner.logger = noop
     return learner

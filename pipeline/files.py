@@ -1,0 +1,25 @@
+"""Files that are written whole or not at all."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
+    """Write files, in place of what was there, once all of them are finished; make their folders where there are none.
+
+    A new file takes the old one's place, instead of its content: DVC may have linked the old one into its cache.
+
+    Args:
+        writers: path → what writes the file, at the path that it is given.
+    """
+    unfinished = {path: path.with_name(f".unfinished-{path.name}") for path in writers}
+    try:
+        for path, write in writers.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(unfinished[path])
+        for path, finished in unfinished.items():
+            finished.replace(path)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)

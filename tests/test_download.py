@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import download, params
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from tests.archives import checksum, make_cifar10, make_stl10
+
+PICTURES = {"about.json", *(f"{split}{kind}.npy" for split in store.SPLITS for kind in ("", "_labels"))}
+PARAMS = Path("params.yaml").resolve()
+
+
+@pytest.fixture
+def settings(server, tmp_path, monkeypatch):
+    """The project's own parameters, their URLs on the local server; the working directory is empty."""
+    monkeypatch.chdir(tmp_path)
+    make_cifar10(server.folder / "cifar10.tar.gz")
+    make_stl10(server.folder / "stl10.tar.gz")
+    (server.folder / "weights").write_bytes(b"weights")
+    content = params.load(PARAMS).model_dump(mode="json")
+    for name, file in (("cifar10", "cifar10.tar.gz"), ("stl10", "stl10.tar.gz"), ("imagenet", "weights")):
+        source = content["datasets"][name]
+        source.update(urls=[server.url(file)], checksum=checksum(server.folder / file))
+    return content
+
+
+def run(role, content, case):
+    download.run(role, params.Params.model_validate(content | {"case": case}))
+    return {path.name for path in Path("data", role).iterdir()}
+
+
+def test_each_role_gets_the_data_set_of_the_case(settings, capsys):
+    assert run("target", settings, "2") == PICTURES
+    assert run("encoder", settings, "2") == PICTURES
+    assert store.read(Path("data/target"), "train").pictures.shape == (54, 96, 96, 3)
+    assert store.read(Path("data/encoder"), "train").pictures.shape == (180, 32, 32, 3)
+    about = store.read_about(Path("data/target"))
+    assert set(about) == {"name", "size", "classes", "licence"}
+    assert (about["name"], about["size"], about["classes"][7]) == ("stl10", 96, "monkey")
+    assert capsys.readouterr().out.splitlines() == [
+        "data/target: stl10, 96×96, 54 train, 6 validation, 20 test pictures, 10 classes",
+        "data/encoder: cifar10, 32×32, 180 train, 20 validation, 40 test pictures, 10 classes",
+    ]
+    assert {path.name for path in Path("data").iterdir()} == {"target", "encoder"}
+
+
+def test_both_roles_share_one_download_and_get_the_same(settings, server):
+    run("target", settings, "1")
+    run("encoder", settings, "1")
+    assert server.requested == ["cifar10.tar.gz"]
+    for name in PICTURES:
+        assert Path("data/target", name).read_bytes() == Path("data/encoder", name).read_bytes()
+
+
+def test_the_seed_changes_nothing(settings):
+    run("target", settings, "1")
+    run("encoder", settings | {"seed": 7}, "1")
+    np.testing.assert_array_equal(*(store.read(Path("data", role), "train").pictures for role in ("target", "encoder")))
+
+
+def test_encoders_without_pictures(settings, capsys):
+    assert run("encoder", settings, "none") == {"about.json"}
+    assert json.loads(Path("data/encoder/about.json").read_text()) == {"name": "none"}
+    assert run("encoder", settings, "2-high") == {"about.json", "weights.pth"}
+    about = store.read_about(Path("data/encoder"))
+    assert (about["name"], about["architecture"]) == ("imagenet", "resnet18")
+    assert Path("data/encoder/weights.pth").read_bytes() == b"weights"
+    assert capsys.readouterr().out.splitlines() == [
+        "data/encoder: none, the encoder starts from random weights",
+        "data/encoder: imagenet, weights of a resnet18",
+    ]
+
+
+def test_photos_need_no_network(settings, server, capsys):
+    assert run("target", settings, "photos-2") == PICTURES
+    assert run("encoder", settings, "photos-2") == PICTURES
+    assert server.requested == []
+    assert "data/encoder: photos32, 32×32, 2,002 train, 252 validation, 504 test pictures, 7 classes" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_folder_of_pictures(settings, tmp_path):
+    from PIL import Image
+
+    for number in range(60):
+        path = tmp_path / "mine" / "dogs" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20)).save(path)
+    settings["datasets"]["folder"] = {"path": str(tmp_path / "mine"), "size": 16}
+    assert run("target", settings, "folder") == PICTURES
+    about = store.read_about(Path("data/target"))
+    assert (about["name"], about["size"], about["classes"]) == ("folder", 16, ["dogs"])
+
+
+def test_a_failed_download_leaves_what_was_there(settings, closed_url):
+    run("target", settings, "photos")
+    before = {name: Path("data/target", name).read_bytes() for name in PICTURES}
+    settings["datasets"]["cifar10"]["urls"] = [closed_url]
+    with pytest.raises(PipelineError, match=r"no connection.*-S case=photos") as raised:
+        run("target", settings, "1")
+    assert "\n" not in str(raised.value)
+    assert {name: Path("data/target", name).read_bytes() for name in PICTURES} == before
+    assert [path.name for path in Path("data").iterdir()] == ["target"]
+
+
+def test_a_full_disk_leaves_what_was_there(settings, monkeypatch):
+    run("target", settings, "photos")
+    before = {name: Path("data/target", name).read_bytes() for name in PICTURES}
+
+    def full(path, array):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(PipelineError, match="data/target: No space left on device"):
+        run("target", settings, "1")
+    assert {name: Path("data/target", name).read_bytes() for name in PICTURES} == before
+    assert [path.name for path in Path("data").iterdir()] == ["target"]
+
+
+def test_nothing_heavy_is_imported():
+    import subprocess
+    import sys
+
+    heavy = {"torch", "torchvision", "fastai", "skimage", "sklearn", "scipy", "pandas", "matplotlib"}
+    code = f"import sys, pipeline.download; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PARAMS.parent)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+import torchvision.models
+from skimage.color import rgb2lab
+
+from pipeline.networks import encoder
+from pipeline.networks.classifier import Classifier
+from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.networks.generator import unet
+
+
+def weights(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_resnet20_has_the_weights_of_the_paper():
+    # He et al. 2016, table 6: 0.27 M with 3 input channels and 10 classes.
+    assert weights(Classifier("resnet20", channels=3, classes=10)) == pytest.approx(0.27e6, rel=0.03)
+
+
+@pytest.mark.parametrize("architecture", ["resnet20", "resnet18", "resnet34"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_classifier_decides_by_its_features(architecture, channels):
+    network = Classifier(architecture, channels, classes=7).eval()
+    x = torch.rand(2, channels, 32, 32)
+    features = network.features(x)
+    assert features.shape == (2, network.head.in_features)
+    torch.testing.assert_close(network.head(features), network(x))
+    assert network(x).shape == (2, 7)
+
+
+@pytest.mark.parametrize("architecture", ["resnet20", "resnet18"])
+@pytest.mark.parametrize("size", [(32, 32), (96, 96), (33, 47)])
+def test_a_unet_paints_two_channels_at_any_size(architecture, size):
+    network = unet(architecture).eval()
+    with torch.inference_mode():
+        painted = network(torch.rand(1, 1, *size) * 2 - 1)
+    assert painted.shape == (1, 2, *size)
+    assert type(painted) is torch.Tensor
+
+
+def test_the_first_layer_of_a_unet_takes_a_classifiers_body():
+    classifier = Classifier("resnet20", channels=1, classes=3)
+    network = unet("resnet20")
+    network.layers[0].load_state_dict(classifier.body.state_dict())
+    l = torch.rand(2, 1, 32, 32)  # noqa: E741
+    torch.testing.assert_close(network.layers[0].eval()(l), classifier.body.eval()(l))
+
+
+@pytest.mark.parametrize(("downsamplings", "patch"), [(1, 16), (2, 34), (3, 70)])
+def test_each_verdict_of_the_discriminator_sees_one_patch(downsamplings, patch):
+    network = PatchDiscriminator(4, downsamplings).eval()
+    l, ab = torch.zeros(1, 1, 128, 128), torch.zeros(1, 2, 128, 128, requires_grad=True)  # noqa: E741
+    logits = network(l, ab)
+    middle = logits.shape[-1] // 2
+    logits[0, 0, middle, middle].backward()
+    seen = ab.grad.abs().sum((0, 1)).nonzero()
+    assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [patch, patch]
+
+
+def test_the_discriminator_looks_at_lightness_too():
+    network = PatchDiscriminator(4, 1).eval()
+    ab = torch.zeros(1, 2, 32, 32)
+    assert not torch.equal(network(torch.zeros(1, 1, 32, 32), ab), network(torch.ones(1, 1, 32, 32), ab))
+
+
+def test_folded_imagenet_weights_see_a_grey_picture_as_the_colour_network_does():
+    torch.manual_seed(0)
+    colour = torchvision.models.resnet18().eval()
+    for name, buffer in colour.named_buffers():  # as if it had been trained
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(torch.rand_like(buffer) + 0.5)
+    folded = Classifier("resnet18", channels=1, classes=1000)
+    folded.load_state_dict(encoder.fold_to_grey(colour.state_dict()))
+    folded.eval()
+
+    grey = torch.rand(2, 1, 64, 64)
+    lightness = rgb2lab(grey.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())[..., 0] / 50 - 1
+    mean = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
+    deviation = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        expected = colour.bn1(colour.conv1((grey - mean) / deviation))
+        first = torch.nn.Sequential(*folded.body[:3])
+        given = first(torch.from_numpy(np.float32(lightness))[:, None])
+    inner = (..., slice(2, -2), slice(2, -2))  # the border is padded with another grey
+    torch.testing.assert_close(given[inner], expected[inner], rtol=1e-3, atol=1e-3)

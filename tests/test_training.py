@@ -1,0 +1,180 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.datasets.store import Split
+from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.training import batches, colouriser
+from pipeline.training.callbacks import AdversarialStep, History, MovingAverage
+from pipeline.training.learner import learner, seed_everything
+
+
+def pictures(count: int, size: int = 16) -> Split:
+    """Pictures whose colour follows from their lightness: dark is blue, light is yellow."""
+    random = np.random.default_rng(0)
+    grey = random.integers(0, 256, (count, size // 4, size // 4, 1), dtype=np.uint8).repeat(4, 1).repeat(4, 2)
+    rgb = np.concatenate((grey, grey, 255 - grey // 2), axis=3)
+    return Split(rgb, random.integers(0, 3, count))
+
+
+def painter() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(16), nn.Conv2d(16, 2, 1))
+
+
+def pair(count: int = 64, batch_size: int = 16) -> batches.DataLoaders:
+    split = pictures(count)
+    return batches.loaders(split, split, batches.to_lightness_and_ab, batches.flip, batch_size)
+
+
+adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
+
+
+def train(callbacks, epochs: int = 3, rate: float = 0.01, network: nn.Module | None = None) -> nn.Module:
+    network = network or painter()
+    learner(pair(), network, nn.L1Loss(), adam, callbacks).fit(epochs, rate)
+    return network
+
+
+def test_training_batches_show_each_picture_once_in_a_new_order_and_validation_in_the_order_of_the_file():
+    split = Split(np.arange(40, dtype=np.uint8).reshape(-1, 1, 1, 1).repeat(3, 3), np.arange(40))
+    shuffled = batches.Batches(split, batches.to_rgb_and_labels, 8, torch.device("cpu"), shuffle=True)
+    epochs = [torch.cat([labels for _, labels in shuffled]) for _ in range(2)]
+    assert [sorted(epoch.tolist()) for epoch in epochs] == [list(range(40))] * 2
+    assert not torch.equal(*epochs)
+    plain = batches.Batches(split, batches.to_rgb_and_labels, 16, torch.device("cpu"))
+    assert [len(labels) for _, labels in plain] == [16, 16, 8]
+    assert torch.equal(torch.cat([labels for _, labels in plain]), torch.arange(40))
+    for rgb, labels in shuffled:  # pictures and labels stay together
+        assert torch.equal((rgb[:, 0, 0, 0] * 255).round().long(), labels)
+
+
+def test_training_leaves_out_a_last_batch_that_is_not_full_but_never_the_only_one():
+    split = Split(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
+    cpu = torch.device("cpu")
+    assert [len(x) for x, _ in batches.Batches(split, batches.to_rgb_and_labels, 4, cpu, shuffle=True)] == [4, 4]
+    assert [len(x) for x, _ in batches.Batches(split, batches.to_rgb_and_labels, 64, cpu, shuffle=True)] == [10]
+
+
+def test_augmentation_moves_pixels_and_changes_none():
+    torch.manual_seed(0)
+    rgb = torch.rand(64, 3, 16, 16)
+    flipped, _ = batches.flip(rgb, torch.zeros(64))
+    same = (flipped == rgb).all((1, 2, 3))
+    mirrored = (flipped == rgb.flip(3)).all((1, 2, 3))
+    assert (same ^ mirrored).all()
+    assert 16 < mirrored.sum() < 48
+    shifted, _ = batches.flip_and_shift(rgb, torch.zeros(64))
+    assert shifted.shape == rgb.shape
+    for before, after in zip(rgb, shifted, strict=True):
+        assert set(after.flatten().tolist()) <= set(before.flatten().tolist())
+    assert len({tuple(picture[0, 8].tolist()) for picture in shifted}) == 64
+
+
+def test_pictures_without_classes_are_told_apart_by_how_they_are_turned():
+    rgb = torch.rand(6, 3, 8, 8)
+    turned, quarters = batches.turn(rgb, torch.zeros(6))
+    assert sorted(quarters.tolist()) == [0, 0, 1, 1, 2, 3]
+    back = torch.cat([picture.rot90(-int(q), (1, 2))[None] for picture, q in zip(turned, quarters, strict=True)])
+    assert {tuple(p.flatten().tolist()) for p in back} == {tuple(p.flatten().tolist()) for p in rgb}
+
+
+def test_training_is_repeatable_with_a_seed_and_different_with_another():
+    weights = []
+    for seed in (1, 1, 2):
+        seed_everything(seed)
+        weights.append(train([])[0].weight)
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_history_has_a_row_an_epoch_with_the_means_of_its_measures(capsys):
+    history = History({"train_l1": colouriser.l1}, colouriser.MEASURES)
+    train([history])
+    assert [row["epoch"] for row in history.rows] == [1, 2, 3]
+    assert list(history.rows[0]) == ["epoch", "train_l1", "validation_l1", "validation_colourfulness", "seconds"]
+    assert history.rows[-1]["validation_l1"] < 0.8 * history.rows[0]["validation_l1"]
+    assert capsys.readouterr().out.count("validation_l1") == 3
+
+
+def test_the_last_validation_is_of_the_network_that_is_kept():
+    history = History({}, {"validation_l1": colouriser.l1})
+    network = train([MovingAverage(0.9), history]).eval()
+    l, ab = next(iter(pair(batch_size=64).valid))  # noqa: E741
+    with torch.inference_mode():
+        assert (network(l) - ab).abs().mean().item() == pytest.approx(history.rows[-1]["validation_l1"], rel=1e-4)
+
+
+def test_the_moving_average_lags_behind_the_weights_and_does_not_change_their_path():
+    seed_everything(0)
+    plain = train([])
+    seed_everything(0)
+    averaged = train([MovingAverage(0.99)])
+    seed_everything(0)
+    start = painter()
+    distance = [(network[0].weight - start[0].weight).norm() for network in (averaged, plain)]
+    assert 0 < distance[0] < distance[1]
+    seed_everything(0)
+    torch.testing.assert_close(train([MovingAverage(0)])[0].weight, plain[0].weight)
+
+
+class Watch(History):
+    """Notes both networks' weights at each batch."""
+
+    order = 80
+
+    def __init__(self, discriminator):
+        super().__init__({}, {})
+        self.discriminator, self.seen = discriminator, []
+
+    def after_batch(self):
+        super().after_batch()
+        if self.training:
+            self.seen.append([next(net.parameters()).detach().clone() for net in (self.model, self.discriminator)])
+
+
+def test_both_networks_of_the_gan_are_updated_on_each_batch():
+    discriminator = PatchDiscriminator(8, 1)
+    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
+    watch = Watch(discriminator)
+    train([step, watch], epochs=1)
+    assert len(watch.seen) == 4
+    for before, after in zip(watch.seen, watch.seen[1:], strict=False):
+        assert all(not torch.equal(was, now) for was, now in zip(before, after, strict=True))
+
+
+def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
+    discriminator = PatchDiscriminator(8, 1)
+    before = [parameter.detach().clone() for parameter in discriminator.parameters()]
+    still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    train([AdversarialStep(discriminator, still, l1_weight=1)], epochs=1)
+    for was, now in zip(before, discriminator.parameters(), strict=True):
+        assert torch.equal(was, now)
+        assert now.requires_grad
+
+
+def test_the_discriminator_learns_to_tell_real_colours_from_painted_ones():
+    seed_everything(0)
+    discriminator = PatchDiscriminator(8, 1)
+    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=1)
+    verdicts = History({"real": lambda _: step.real, "fake": lambda _: step.fake}, {})
+    train([step, verdicts], epochs=6, rate=1e-9)
+    assert verdicts.rows[-1]["real"] + verdicts.rows[-1]["fake"] < 0.6 * 2 * np.log(2)  # of not knowing
+
+
+def test_the_generator_learns_to_fool_a_discriminator_and_still_minds_l1():
+    results = {}
+    for l1_weight in (0, 100):
+        seed_everything(0)
+        discriminator = PatchDiscriminator(8, 1)
+        still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+        step = AdversarialStep(discriminator, still, l1_weight)
+        parts = {"adversarial": lambda _, step=step: step.adversarial, "train_l1": lambda _, step=step: step.l1}
+        history = History(parts, {})
+        train([step, history], epochs=6)
+        results[l1_weight] = history.rows
+    assert results[0][-1]["adversarial"] < 0.95 * results[0][0]["adversarial"]
+    assert results[0][-1]["adversarial"] < results[100][-1]["adversarial"]
+    assert results[100][-1]["train_l1"] < 0.5 * results[0][-1]["train_l1"]
