@@ -1,6 +1,6 @@
 # Everything that is more than one command. `make` alone says what there is.
 
-PYTHON ?= python3.11
+PYTHON ?= python3
 # DVC starts `python` from the PATH, so the environment goes in front.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

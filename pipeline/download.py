@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pipeline import datasets
-from pipeline.datasets import store
+from pipeline.datasets import sources, store
 from pipeline.errors import PipelineError
 from pipeline.params import Params
 
@@ -18,7 +17,7 @@ def run(role: Literal["target", "encoder"], params: Params) -> None:
     folder = Path("data") / role
     name = getattr(params.roles(), role)
     try:
-        datasets.prepare(name, params.datasets, folder)
+        sources.prepare(name, params.datasets, folder)
     except OSError as error:
         raise PipelineError(f"{error.filename or folder}: {error.strerror or error}") from None
     print(f"{folder}: {describe(folder)}")

@@ -47,7 +47,7 @@ def run(params: Params) -> None:
         "pictures": len(test.pictures),
         "seed": params.seed,
     }
-    pictures = paint(test.pictures[: params.evaluate.grid], colourisers)
+    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, default_device())
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
@@ -115,23 +115,19 @@ def measure(
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
     """
     device = next(judge.parameters()).device
-    numbers: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
-    features: dict[str, list[Tensor]] = defaultdict(list)
-    with tqdm(total=len(test.pictures), desc="measuring", unit=" pictures", mininterval=1) as bar:
-        for start in range(0, len(test.pictures), batch_size):
+    count = len(test.pictures)
+    measured = Measurements(defaultdict(dict), {})
+    with tqdm(total=count, desc="measuring", unit=" pictures", mininterval=1) as bar:
+        for start in range(0, count, batch_size):
             here = slice(start, start + batch_size)
             labels = torch.from_numpy(test.labels[here]).to(device)
             for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers):
                 seen = judge.features(bytes_to_rgb(batch))
                 values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
-                features[who].append(seen.cpu())
+                _keep(measured.features, who, seen, here, count)
                 for metric, value in values.items():
-                    numbers[who][metric].append(value.cpu())
+                    _keep(measured.numbers[who], metric, value, here, count)
             bar.update(len(labels))
-    measured = Measurements(
-        {who: {metric: _join(parts) for metric, parts in values.items()} for who, values in numbers.items()},
-        {who: _join(parts) for who, parts in features.items()},
-    )
     _check(measured)
     return measured
 
@@ -140,9 +136,9 @@ def _measure_batch(
     real: Tensor, colourisers: Mapping[str, Colouriser]
 ) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
     """Who coloured the pictures, what they look like, uint8 (N, H, W, 3), and metric → one number a picture, (N,)."""
-    _, real_ab = rgb_to_l_ab(bytes_to_rgb(real))
+    l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
     yield "real", real, {"colourfulness": metrics.colourfulness(real)}
-    for who, ab, batch in _paint(real, colourisers):
+    for who, ab, batch in _paint(l, colourisers):
         values = {
             "l1": metrics.l1(ab, real_ab),
             "psnr": metrics.psnr(batch, real),
@@ -153,27 +149,34 @@ def _measure_batch(
         yield who, batch, values
 
 
-def _paint(real: Tensor, colourisers: Mapping[str, Colouriser]) -> Iterator[tuple[str, Tensor, Tensor]]:
+def _paint(l: Tensor, colourisers: Mapping[str, Colouriser]) -> Iterator[tuple[str, Tensor, Tensor]]:  # noqa: E741
     """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
-    l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
-    for who, colouriser in {"grey": lambda _: torch.zeros_like(real_ab), **colourisers}.items():
-        ab = colouriser(l).float()
+    for who, colouriser in {"grey": _nothing, **colourisers}.items():
+        ab = colouriser(l)
         yield who, ab, rgb_to_bytes(l_ab_to_rgb(l, ab))
 
 
+def _nothing(l: Tensor) -> Tensor:  # noqa: E741
+    return torch.zeros_like(l).expand(-1, 2, -1, -1)
+
+
 @torch.inference_mode()
-def paint(pictures: np.ndarray, colourisers: Mapping[str, nn.Module]) -> dict[str, np.ndarray]:
-    """Real, grey and as each colouriser paints them: name → uint8 (N, H, W, 3), from the real ones in that form."""
-    real = _to_tensor(pictures, next(next(iter(colourisers.values())).parameters()).device)
-    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(real, colourisers)}}
+def paint(pictures: np.ndarray, colourisers: Mapping[str, Colouriser], device: torch.device) -> dict[str, np.ndarray]:
+    """Real, grey and as each colouriser paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
+    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures, device)))  # noqa: E741
+    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(l, colourisers)}}
 
 
 def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
 
 
-def _join(parts: list[Tensor]) -> np.ndarray:
-    return torch.cat(parts).double().numpy()
+def _keep(arrays: dict[str, np.ndarray], name: str, values: Tensor, here: slice, count: int) -> None:
+    """Put a batch's values, (n, …), where they belong in the float64 array, (count, …), of that name."""
+    # One array from the start: lists of small tensors, kept among large ones that come and go, would fragment memory.
+    if name not in arrays:
+        arrays[name] = np.empty((count, *values.shape[1:]))
+    arrays[name][here] = values.cpu().numpy()
 
 
 def _check(measured: Measurements) -> None:

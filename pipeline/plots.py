@@ -136,7 +136,7 @@ def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     last = unet.index.max()
     gan.index += last
 
-    figure = Figure(figsize=(13, 4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11.5, 3.8), dpi=120, layout="constrained")
     error, adversaries, colourfulness = figure.subplots(1, 3)
     for name, table in (("unet", unet), ("gan", gan)):
         _line(error, table["train_l1"], f"{NAMES[name]}, training", COLOURS[name], "--")
@@ -149,14 +149,14 @@ def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
     error.set(title="L1", ylabel="mean absolute error of ab / 110")
     adversaries.set(title="Adversarial losses in GAN training", ylabel="binary cross-entropy in nats", ylim=(0, None))
-    colourfulness.set(title="Colourfulness on validation", ylabel="colourfulness (Hasler–Süsstrunk), 0 is grey")
+    colourfulness.set(title="Colourfulness on validation", ylabel="mean colourfulness, 0 is grey")
     for axes in (error, colourfulness):
         axes.axvline(last, color=COLOURS["grey"], linewidth=1, linestyle=":")
-        axes.set_xlabel("epoch (the GAN goes on where the U-Net ended)")
+        axes.set_xlabel("epoch, first of the U-Net, then of the GAN")
     adversaries.set_xlabel("epoch")
     for axes in (error, adversaries, colourfulness):
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize="small", framealpha=0.7)
+        axes.legend(fontsize="small", framealpha=0.7, handlelength=3.5)
         _tidy(axes)
     figure.savefig(path, format="png")
 

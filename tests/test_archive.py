@@ -14,7 +14,7 @@ from tests.archives import checksum, write_tar
 def published(server):
     """A served file, and the Archive that asks for it."""
     path = server.folder / "pictures.tar.gz"
-    write_tar(path, {"folder/a.bin": os.urandom(50_000), "folder/b.bin": b"bb", "folder/c.bin": b"cc"})
+    write_tar(path, {"folder/a.bin": os.urandom(50_000), "folder/b.bin": b"content of b", "folder/c.bin": b"c"})
     return path, Archive(urls=[server.url(path.name)], checksum=checksum(path))
 
 
@@ -129,8 +129,8 @@ def test_a_cache_that_cannot_be_written_is_named(server, published, monkeypatch)
 def test_members_are_read_by_name_and_nothing_behind_them(published):
     path, _ = published
     content = gzip.decompress(path.read_bytes())
-    path.write_bytes(content[: content.index(b"bb") + 512])  # uncompressed, and without c.bin or an end
-    assert archive.read(path, {"b.bin": whole}) == {"b.bin": b"bb"}
+    path.write_bytes(content[: content.index(b"content of b") + 512])  # uncompressed, and without c.bin or an end
+    assert archive.read(path, {"b.bin": whole}) == {"b.bin": b"content of b"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Fetch an archive once, check it, and read it as a stream."""
 
 import fcntl
+import gzip
 import logging
 import os
 import re
@@ -147,7 +148,7 @@ def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
     """Read members of a tar archive as a stream: nothing is unpacked to disk, nothing read behind the last of them.
 
     Args:
-        path: the archive, compressed or not.
+        path: the archive, a .tar.gz or a .tar.
         readers: what makes an array of a member, by the member's file name without folders.
 
     Returns:
@@ -161,7 +162,7 @@ def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
         with (
             path.open("rb") as file,
             tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False) as stream,
-            tarfile.open(fileobj=stream, mode="r|*", bufsize=BLOCK) as archive,
+            tarfile.open(fileobj=_unzipped(stream, file.peek(2)[:2]), mode="r|", bufsize=BLOCK) as archive,
         ):
             for member in archive:
                 name = PurePosixPath(member.name).name
@@ -177,3 +178,8 @@ def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
         raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
     missing = ", ".join(name for name in readers if name not in contents)
     raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
+
+
+def _unzipped(stream: IO[bytes], start: bytes) -> IO[bytes]:
+    # tarfile's own unzipping holds all that a block becomes: a gigabyte of it if the pictures are black.
+    return gzip.GzipFile(fileobj=stream) if start == b"\x1f\x8b" else stream

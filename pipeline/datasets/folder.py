@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from pipeline.datasets.store import SPLITS, Split
@@ -39,7 +39,8 @@ def read(folder: Path, size: int) -> tuple[list[str], dict[str, Split]]:
         try:
             picture = load(path, size)
         except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-            reason = " ".join(str(error).split()) or type(error).__name__
+            known = not isinstance(error, UnidentifiedImageError)  # whose message is the path again
+            reason = (" ".join(str(error).split()) or type(error).__name__) if known else "not a picture"
             tqdm.write(f"{path}: passed over: {reason}", file=sys.stderr)
             continue
         pictures[split_of(rank)].append(picture)

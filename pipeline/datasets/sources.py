@@ -1,0 +1,76 @@
+"""Which data sets there are, and how each becomes data/ROLE."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets import archive, cifar10, photos, stl10, store
+from pipeline.datasets import folder as pictures_folder
+from pipeline.params import Datasets, EncoderName
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a data set of pictures is."""
+
+    name: str
+    size: int  # side in pixels
+    classes: Sequence[str]
+    licence: str
+
+
+CIFAR10 = Pictures(
+    "cifar10",
+    cifar10.SIDE,
+    cifar10.CLASSES,
+    "None stated; made for research. Cite A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.",
+)
+STL10 = Pictures(
+    "stl10",
+    stl10.SIDE,
+    stl10.CLASSES,
+    "None stated; pictures from ImageNet, made for research. Cite A. Coates, H. Lee, A. Y. Ng, AISTATS 2011.",
+)
+PHOTOS32 = Pictures("photos32", 32, photos.PHOTOGRAPHS, photos.LICENCE)
+PHOTOS96 = Pictures("photos96", 96, photos.PHOTOGRAPHS, photos.LICENCE)
+FOLDER_LICENCE = "That of the pictures in the folder."
+IMAGENET_LICENCE = "BSD 3-Clause (torchvision); ImageNet's pictures, which made the weights, are for research only."
+WEIGHTS = "weights.pth"  # the name that ImageNet weights get in data/encoder
+
+
+def prepare(name: EncoderName, settings: Datasets, folder: Path) -> None:
+    """Fetch or read a data set and write it into data/ROLE, whole or not at all.
+
+    `imagenet` brings weights instead of pictures, `none` nothing but its name.
+
+    Args:
+        name: which data set.
+        settings: where each one comes from.
+        folder: data/ROLE; what was there before is replaced.
+
+    Raises:
+        PipelineError: the source cannot be reached or holds something else; the folder is as it was.
+    """
+    about: dict[str, Any]
+    match name:
+        case "cifar10":
+            about, splits = asdict(CIFAR10), cifar10.read(archive.fetch(settings.cifar10))
+        case "stl10":
+            about, splits = asdict(STL10), stl10.read(archive.fetch(settings.stl10))
+        case "photos32":
+            about, splits = asdict(PHOTOS32), photos.read(PHOTOS32.size)
+        case "photos96":
+            about, splits = asdict(PHOTOS96), photos.read(PHOTOS96.size)
+        case "folder":
+            size = settings.folder.size
+            classes, splits = pictures_folder.read(settings.folder.path, size)
+            about = asdict(Pictures("folder", size, classes, FOLDER_LICENCE))
+        case "imagenet":
+            weights = archive.fetch(settings.imagenet)
+            about = {"name": name, "architecture": settings.imagenet.architecture, "licence": IMAGENET_LICENCE}
+            store.write(folder, about, {}, {WEIGHTS: weights})
+            return
+        case "none":
+            about, splits = {"name": name}, {}
+    store.write(folder, about, splits)

@@ -1,0 +1,297 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pipeline import evaluate, models, params, plots, results
+from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.networks.classifier import Classifier
+from pipeline.networks.generator import unet
+
+SIZE = 16
+METRICS = [
+    "l1",
+    "psnr",
+    "ssim",
+    "ciede2000",
+    "colourfulness",
+    "judge_accuracy",
+    "skill",
+    "delta_colourfulness",
+    "judge_fd",
+]
+WRITTEN = ["metrics/evaluate.json"] + [
+    f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "test_l1.png")
+]
+
+
+class Judge(nn.Module):
+    """Sees the mean colour, and calls pictures that are redder than they are blue class 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 2, bias=False)
+        self.head.weight.data = torch.tensor([[0.0, 0, 0], [1, 0, -1]])
+
+    def features(self, rgb):
+        return rgb.mean((2, 3))
+
+
+def coloured(count, seed=0):
+    """Noise on a colour of its own for each picture; label 1 if that is redder than it is blue."""
+    rng = np.random.default_rng(seed)
+    base = rng.integers(60, 196, (count, 1, 1, 3))
+    pictures = (base + rng.integers(-20, 20, (count, SIZE, SIZE, 3))).astype(np.uint8)
+    means = pictures.mean(axis=(1, 2))
+    return store.Split(pictures, (means[:, 0] > means[:, 2]).astype(np.int64))
+
+
+def painter(split, share):
+    """A colouriser that knows the pictures, in their order, and paints a share of their colours."""
+    batches = iter(split.pictures)
+
+    def paint(light):
+        real = torch.from_numpy(np.stack([next(batches) for _ in light]))
+        return rgb_to_l_ab(bytes_to_rgb(real))[1] * share
+
+    return paint
+
+
+def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0):
+    split = coloured(count, seed)
+    colourisers = {"unet": painter(split, unet_share), "gan": painter(split, gan_share)}
+    return evaluate.measure(split, colourisers, Judge(), batch_size)
+
+
+def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
+    found = results.summarise(measured(20, unet_share=0, gan_share=1), np.ones(20))
+    assert found["unet"] == pytest.approx(found["grey"])
+    assert found["unet"]["skill"] == 0
+    assert found["gan"]["skill"] == pytest.approx(1)
+    assert found["gan"]["l1"] == pytest.approx(0)
+    assert found["gan"]["ssim"] == pytest.approx(1)
+    assert found["gan"]["ciede2000"] == pytest.approx(0, abs=1e-6)
+    assert found["gan"]["judge_fd"] == pytest.approx(0, abs=1e-6)
+    assert found["gan"]["judge_accuracy"] == found["real"]["judge_accuracy"] == 1
+    assert found["grey"]["judge_fd"] > 0.01
+    assert found["grey"]["judge_accuracy"] < 1
+    assert found["grey"]["delta_colourfulness"] == pytest.approx(-found["real"]["colourfulness"], abs=1)
+
+
+def test_half_the_colours_have_skill_a_half_and_are_paler():
+    found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2), np.ones(20))
+    assert found["unet"]["skill"] == pytest.approx(0.5)
+    assert found["gan"]["skill"] == pytest.approx(0.8)
+    assert found["unet"]["delta_colourfulness"] < 0 < found["gan"]["delta_colourfulness"]
+    assert found["gan_minus_unet"]["skill"] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 20, 1000])
+def test_the_size_of_batches_changes_nothing(batch_size):
+    one, other = measured(20, batch_size=7), measured(20, batch_size=batch_size)
+    for who, numbers in one.numbers.items():
+        for metric, values in numbers.items():
+            np.testing.assert_allclose(other.numbers[who][metric], values, atol=1e-4)
+        np.testing.assert_allclose(other.features[who], one.features[who], atol=1e-6)
+
+
+def test_intervals_contain_their_estimates_and_shrink_with_more_pictures():
+    few, many = (results.with_intervals(measured(count), resamples=200, seed=0) for count in (20, 320))
+    for found in (few, many):
+        for who, values in found.items():
+            assert list(values) == [name + end for name in _metrics_of(who) for end in ("", "_low", "_high")]
+            for metric in _metrics_of(who):
+                assert values[f"{metric}_low"] <= values[metric] <= values[f"{metric}_high"], (who, metric)
+    for who, metric in (("unet", "l1"), ("unet", "judge_fd"), ("gan", "colourfulness"), ("grey", "judge_accuracy")):
+        assert _width(many[who], metric) < 0.5 * _width(few[who], metric)
+
+
+def _metrics_of(who):
+    return ["colourfulness", "judge_accuracy"] if who == "real" else METRICS
+
+
+def _width(values, metric):
+    return values[f"{metric}_high"] - values[f"{metric}_low"]
+
+
+def test_an_interval_covers_the_truth_about_19_times_in_20():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(60):
+        values = {"l1": rng.normal(1, 0.3, 40), "colourfulness": rng.normal(20, 5, 40)}
+        synthetic = results.Measurements(
+            {who: values for who in ("real", "grey", "unet", "gan")},
+            {who: rng.normal(size=(40, 2)) for who in ("real", "grey", "unet", "gan")},
+        )
+        found = results.with_intervals(synthetic, resamples=100, seed=0)["unet"]
+        hits += found["l1_low"] <= 1 <= found["l1_high"]
+    assert 50 <= hits < 60
+
+
+def test_differences_are_paired():
+    found = results.with_intervals(measured(40, unet_share=0.5, gan_share=0.55), resamples=200, seed=0)
+    for metric in ("l1", "colourfulness", "delta_colourfulness", "judge_fd"):
+        assert _width(found["gan_minus_unet"], metric) < 0.5 * _width(found["gan"], metric)
+    # Colourfulness varies much from picture to picture, but that of half the colours hangs on that of the real ones.
+    assert _width(found["unet"], "skill") < 0.1 * _width(found["unet"], "l1") / found["grey"]["l1"]
+
+
+def test_the_seed_decides_the_intervals():
+    numbers = measured(20)
+    first, again, other = (results.with_intervals(numbers, resamples=100, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first["unet"]["l1"] == other["unet"]["l1"]
+    assert first["unet"]["l1_low"] != other["unet"]["l1_low"]
+
+
+def test_colours_that_are_no_numbers_are_refused():
+    split = coloured(4)
+    with pytest.raises(PipelineError, match=r"^gan: its colours are not finite"):
+        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, float("nan"))}, Judge(), 2)
+
+
+def test_pictures_without_colours_are_refused():
+    black = store.Split(np.zeros((4, SIZE, SIZE, 3), dtype=np.uint8), np.zeros(4, dtype=np.int64))
+    with pytest.raises(PipelineError, match=r"every test picture is grey"):
+        evaluate.measure(black, {"unet": painter(black, 1), "gan": painter(black, 1)}, Judge(), 2)
+
+
+def said(unet_share, gan_share):
+    found = results.with_intervals(measured(30, unet_share, gan_share), resamples=100, seed=0)
+    return results.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none"})
+
+
+def test_words_claim_only_what_the_intervals_show():
+    livelier, paler, same = said(0.3, 0.9), said(0.9, 0.3), said(0.5, 0.5)
+    assert livelier.startswith(
+        "On 30 test pictures of photos32 (encoder: none): the U-Net's skill is 0.300 (0.300 to 0.300)"
+    )
+    assert "pictures are livelier than the U-Net's" in livelier
+    assert "colours are closer to the real ones" in livelier
+    assert "pictures are more like the real ones" in livelier
+    assert "pictures are paler than the U-Net's" in paler
+    assert "colours are further from the real ones" in paler
+    assert "pictures are less like the real ones" in paler
+    assert "not clearly livelier or paler" in same
+    assert "neither clearly closer to nor further from" in same
+    assert "neither clearly more nor less like" in same
+    assert "(ΔCF −" in livelier
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A folder with all that evaluate reads, and the parameters."""
+    settings = params.load(Path(__file__).parent.parent / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    about = {"name": "photos32", "classes": ["blue", "red"]}
+    store.write(Path("data/target"), about, {"test": coloured(9)})
+    torch.manual_seed(0)
+    for name in ("unet", "gan"):
+        about = {"architecture": "resnet20", "data": "photos32", "encoder": "cifar10"}
+        models.save(Path(f"models/{name}.safetensors"), unet("resnet20"), kind="colouriser", **about)
+        rows = {
+            "epoch": [1, 2],
+            "train_l1": [0.2, 0.1],
+            "validation_l1": [0.2, 0.1],
+            "validation_colourfulness": [1, 2],
+        }
+        parts = dict.fromkeys(("adversarial", "discriminator_real", "discriminator_fake"), [0.7, 0.6])
+        Path("plots").mkdir(exist_ok=True)
+        pd.DataFrame({**rows, **(parts if name == "gan" else {})}).to_csv(f"plots/{name}.csv", index=False)
+    shape = {"architecture": "resnet20", "channels": 3, "classes": 2}
+    models.save(Path("models/judge.safetensors"), Classifier(**shape), kind="classifier", data="photos32", **shape)
+    few = settings.evaluate.model_copy(update={"batch_size": 4, "resamples": 100, "grid": 3})
+    return settings.model_copy(update={"case": "photos", "seed": 5, "evaluate": few})
+
+
+def files():
+    return {str(path): path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
+
+
+def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
+    before = files()
+    evaluate.run(study)
+    after = files()
+    assert sorted(after.keys() - before.keys()) == WRITTEN
+    assert {name: after[name] for name in before} == before
+
+    found = json.loads(after["metrics/evaluate.json"])
+    assert found["measured_on"] == {
+        "case": "photos",
+        "target": "photos32",
+        "encoder": "cifar10",
+        "pictures": 9,
+        "seed": 5,
+    }
+    assert list(found) == ["real", "grey", "unet", "gan", "gan_minus_unet", "measured_on"]
+    assert all(isinstance(value, float) for who in list(found)[:-1] for value in found[who].values())
+    _, ab = rgb_to_l_ab(bytes_to_rgb(torch.from_numpy(coloured(9).pictures)))
+    assert found["grey"]["l1"] == pytest.approx(ab.abs().mean().item(), rel=1e-5)
+    assert found["grey"]["skill"] == 0
+
+    with Image.open("plots/grid.png") as grid:
+        assert grid.size == (plots.LABEL_WIDTH + 3 * 132 - 4, 4 * 132 - 4)
+    with Image.open("plots/before_after.gif") as animation:
+        assert animation.n_frames == 4
+    printed = capsys.readouterr().out
+    assert f"U-Net's skill is {found['unet']['skill']:.3f}".replace("-", "−") in printed
+    assert "plots/before_after.gif" in printed
+
+
+def test_stage_gives_the_same_numbers_again(study):
+    evaluate.run(study)
+    first = Path("metrics/evaluate.json").read_text()
+    evaluate.run(study)
+    assert Path("metrics/evaluate.json").read_text() == first
+
+
+def test_a_failure_leaves_former_files_as_they_were(study, monkeypatch):
+    for name in WRITTEN:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("former")
+    before = files()
+
+    def disk_full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(plots, "curves", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate.run(study)
+    assert files() == before
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("data/target/test.npy", r"^data/target: no test pictures there; run "),
+        ("models/gan.safetensors", r"^models/gan\.safetensors: no such model; run "),
+        ("models/judge.safetensors", r"^models/judge\.safetensors: no such model; run "),
+        ("plots/gan.csv", r"^plots/gan\.csv: no such file, training writes it; run `dvc repro train_gan`$"),
+    ],
+)
+def test_what_is_missing_is_named(study, missing, message):
+    Path(missing).unlink()
+    with pytest.raises(PipelineError, match=message):
+        evaluate.run(study)
+    assert not Path("metrics").exists()
+
+
+def test_models_of_another_data_set_are_refused(study):
+    store.write(Path("data/target"), {"name": "folder", "classes": ["one"]}, {"test": coloured(9)})
+    with pytest.raises(
+        PipelineError, match=r"^models/unet\.safetensors: given one trained on photos32, needed folder; "
+    ):
+        evaluate.run(study)
+
+
+def test_one_picture_is_refused(study):
+    store.write(Path("data/target"), {"name": "photos32", "classes": ["one"]}, {"test": coloured(1)})
+    with pytest.raises(PipelineError, match=r"^data/target: given 1 test picture, needed at least 2; add pictures$"):
+        evaluate.run(study)

@@ -1,0 +1,165 @@
+"""The whole study through DVC, as a user runs it: a copy of the project, small data, two epochs."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.archives import checksum, make_stl10
+
+SOURCES = [".dvc/config", ".dvcignore", ".gitignore", "data/folder/README.md", "dvc.yaml", "params.yaml", "pipeline"]
+ALL = {
+    *("download@target", "download@encoder", "pretrain@encoder", "pretrain@judge"),
+    *("train_unet", "train_gan", "evaluate"),
+}
+OUTPUTS = {
+    *("data/target", "data/encoder"),
+    *(f"models/{name}.safetensors" for name in ("encoder", "judge", "unet", "gan")),
+    *(f"metrics/{name}.json" for name in ("encoder", "judge", "evaluate")),
+    *(f"plots/{name}.csv" for name in ("encoder", "judge", "unet", "gan")),
+    *("plots/before_after.gif", "plots/curves.png", "plots/grid.png", "plots/test_l1.png"),
+}
+
+
+class Project:
+    """A copy of the project with a git history of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for source in SOURCES:
+            place = folder / source
+            place.parent.mkdir(parents=True, exist_ok=True)
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, place, ignore=ignore) if Path(source).is_dir() else shutil.copy(source, place)
+        binaries = Path(sys.executable).parent
+        person = {f"GIT_{who}_{what}": "a@b.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        cleared = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
+        self.environment = cleared | person | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(self, *command: str, succeeds: bool = True) -> str:
+        """What a command prints."""
+        result = subprocess.run(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert (result.returncode == 0) == succeeds, result.stdout[-5000:]
+        return result.stdout
+
+    def stages_run(self, *command: str) -> set[str]:
+        """Which stages a DVC command ran."""
+        return set(re.findall(r"Running stage '([^']+)'", self.run("dvc", *command)))
+
+    def metrics(self) -> dict:
+        return json.loads((self.folder / "metrics/evaluate.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The project with params that take seconds, after a run on the photographs that installed packages carry."""
+    folder = tmp_path_factory.mktemp("study")
+    archive = folder / "stl10.tar.gz"
+    make_stl10(archive, train=60, test=20)
+
+    project = Project(folder / "project")
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["cases"]["larger"] = {"target": "stl10", "encoder": "photos32"}
+    params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
+    params |= {"case": "photos", "images": 600}
+    for section in (params["pretrain"]["encoder"], params["pretrain"]["judge"], params["unet"], params["gan"]):
+        section |= {"epochs": 2, "batch_size": 24}
+    params["evaluate"] |= {"resamples": 100, "grid": 3}
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for command in ("git init -q -b main", "git add -A", "git commit -q -m Start"):
+        project.run(*command.split())
+    assert project.stages_run("exp", "run", "--name", "photographs") == ALL
+    yield project
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def on_photographs(project):
+    """The project back on the case that was run first."""
+    project.run("dvc", "exp", "run", "-S", "case=photos", "-S", "gan.epochs=2")
+    return project
+
+
+def test_the_run_writes_what_the_stages_name_and_nothing_else(on_photographs):
+    folder = on_photographs.folder
+    written = {
+        str(path.relative_to(folder)) for top in ("models", "metrics", "plots") for path in (folder / top).iterdir()
+    }
+    written |= {str(path.relative_to(folder)) for path in (folder / "data").iterdir()} - {"data/folder"}
+    assert written == OUTPUTS
+    assert on_photographs.run("git", "status", "--short").split() == ["??", "dvc.lock"]
+
+
+def test_the_unet_beats_grey_on_the_photographs_and_the_figures_are_sane(on_photographs):
+    metrics = on_photographs.metrics()
+    assert metrics["measured_on"]["target"] == metrics["measured_on"]["encoder"] == "photos32"
+    assert metrics["measured_on"]["pictures"] >= 500
+    assert metrics["unet"]["skill_low"] > 0
+    assert metrics["grey"]["skill"] == metrics["grey"]["colourfulness"] == 0
+    assert 0 < metrics["unet"]["colourfulness"] < 2 * metrics["real"]["colourfulness"]
+    assert 0 < metrics["unet"]["judge_fd"] < metrics["grey"]["judge_fd"]
+    chance = 1 / 7  # photographs
+    assert metrics["real"]["judge_accuracy"] > chance
+
+
+def test_the_curves_have_the_columns_that_the_plots_draw(on_photographs):
+    plots = yaml.safe_load(Path("dvc.yaml").read_text())["plots"]
+    for plot in (plot for plot in plots if isinstance(plot, dict)):
+        (settings,) = plot.values()
+        for path, columns in settings["y"].items():
+            table = pd.read_csv(on_photographs.folder / path)
+            assert {settings["x"], *([columns] if isinstance(columns, str) else columns)} <= set(table)
+            assert len(table) == 2
+            assert table.notna().all(axis=None)
+
+
+def test_nothing_to_do_runs_nothing(on_photographs):
+    assert on_photographs.stages_run("repro") == set()
+
+
+def test_another_case_trains_on_its_own_pictures_but_keeps_the_encoder_and_going_back_runs_nothing(on_photographs):
+    first = on_photographs.metrics()
+    assert on_photographs.stages_run("exp", "run", "-S", "case=larger", "--name", "larger") == ALL - {
+        "pretrain@encoder"
+    }
+    assert on_photographs.metrics()["measured_on"] | {"seed": 0} == {
+        "case": "larger", "target": "stl10", "encoder": "photos32", "pictures": 20, "seed": 0
+    }  # fmt: skip
+    both = json.loads(on_photographs.run("dvc", "plots", "diff", "photographs", "larger", "--json"))
+    assert {"loss", "plots/grid.png"} <= set(both["data"])
+    series = {(row["rev"], row["filename"]) for plot in both["data"]["loss"] for row in points(plot)}
+    tables = ("unet.csv", "gan.csv")
+    assert series == {(case, name) for case in ("photographs", "larger") for name in tables}
+    assert on_photographs.stages_run("exp", "run", "-S", "case=photos") == set()
+    assert on_photographs.metrics() == first
+
+
+def points(plot: dict) -> list[dict]:
+    """The rows behind a chart of `dvc plots diff --json`."""
+    return plot.get("datapoints") and [row for rows in plot["datapoints"].values() for row in rows]
+
+
+def test_a_change_to_the_gan_trains_the_gan_alone(on_photographs):
+    assert on_photographs.stages_run("exp", "run", "-S", "gan.epochs=1") == {"train_gan", "evaluate"}
+
+
+def test_a_bad_value_stops_the_run_with_one_line_and_the_run_before_is_not_lost(on_photographs):
+    before = on_photographs.metrics()
+    params = on_photographs.folder / "params.yaml"
+    good = params.read_text()
+    params.write_text(good.replace("l1_weight: ", "l1_weight: -"))
+    printed = on_photographs.run("dvc", "repro", succeeds=False)
+    assert "error: params.yaml: gan.l1_weight: given -" in printed
+    assert "Traceback" not in printed
+    params.write_text(good)
+    assert on_photographs.stages_run("repro") == set()
+    assert on_photographs.metrics() == before
