@@ -20,7 +20,7 @@ from pipeline.networks.encoder import fold_to_grey
 from pipeline.params import Classifier as Settings
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, flip_and_shift, loaders, to_lightness_and_labels, to_rgb_and_labels, turn
-from pipeline.training.callbacks import History
+from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
 Name = Literal["encoder", "judge"]

@@ -10,7 +10,9 @@ from pipeline import models
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.params import Params
 from pipeline.training import colouriser
-from pipeline.training.callbacks import AdversarialStep, History, MovingAverage
+from pipeline.training.adversarial import AdversarialStep
+from pipeline.training.average import MovingAverage
+from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
 

@@ -11,7 +11,7 @@ from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser
-from pipeline.training.callbacks import History
+from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
 

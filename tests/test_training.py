@@ -8,7 +8,9 @@ from torch import nn
 from pipeline.datasets.store import Split
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.training import batches, colouriser
-from pipeline.training.callbacks import AdversarialStep, History, MovingAverage
+from pipeline.training.adversarial import AdversarialStep
+from pipeline.training.average import MovingAverage
+from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
 

@@ -1,0 +1,48 @@
+"""The step of the GAN, as a fastai callback."""
+
+import torch
+from fastai.callback.core import Callback
+from torch import Tensor
+
+
+class AdversarialStep(Callback):
+    """Turn each step on L1 into one of a conditional GAN: BCE + λ·L1, both networks updated on each batch.
+
+    The discriminator learns first, from the generator's own forward pass; then its verdict on the same colours joins
+    the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3).
+
+    Args:
+        discriminator: (l, ab) → logits, high for real.
+        optimiser: of the discriminator.
+        l1_weight: λ.
+    """
+
+    order = 10
+
+    def __init__(self, discriminator: torch.nn.Module, optimiser: torch.optim.Optimizer, l1_weight: float):
+        self.discriminator, self.optimiser, self.l1_weight = discriminator, optimiser, l1_weight
+
+    def before_fit(self) -> None:
+        """Move the discriminator to where the generator is."""
+        self.discriminator.to(self.dls.device).train()
+
+    def _verdict(self, ab: Tensor, real: bool) -> Tensor:
+        """How far the discriminator is from calling the colours real, or fake: a scalar."""
+        logits = self.discriminator(self.x, ab)
+        target = torch.full_like(logits, float(real))
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+
+    def after_loss(self) -> None:
+        """Update the discriminator, and add its verdict to the generator's loss."""
+        if not self.training:
+            return
+        self.real, self.fake = self._verdict(self.y, real=True), self._verdict(self.pred.detach(), real=False)
+        self.optimiser.zero_grad()
+        ((self.real + self.fake) / 2).backward()
+        self.optimiser.step()
+
+        self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of these weights
+        self.l1, self.adversarial = self.loss_grad, self._verdict(self.pred, real=True)
+        self.discriminator.requires_grad_(True)
+        self.learn.loss_grad = self.adversarial + self.l1_weight * self.l1
+        self.learn.loss = self.learn.loss_grad.detach()
