@@ -1,6 +1,6 @@
 """Colour spaces, as named inverse pairs on tensors: the only place that knows how RGB becomes L and ab.
 
-sRGB (IEC 61966-2-1) ↔ linear RGB ↔ XYZ (D65, 2° observer) ↔ CIE 1976 L*a*b*, with scikit-image's constants.
+sRGB (IEC 61966-2-1) ↔ linear RGB ↔ XYZ (D65, 2° observer) ↔ CIE 1976 L*a*b*, with scikit-image's matrix.
 Networks see
 
     l   (N, 1, H, W)  L* / 50 − 1, in [-1, 1]
@@ -15,14 +15,15 @@ from torch import Tensor
 AB_SCALE = 110.0
 
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-_WHITE = (0.95047, 1.0, 1.08883)
 _EPSILON, _KAPPA = 0.008856, 7.787  # where Lab's cube root becomes a line, and the slope of that line
 
 
 @cache
 def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
     """Linear RGB → XYZ relative to white, and its inverse, each (3, 3)."""
-    forward = torch.tensor(_RGB_TO_XYZ, dtype=torch.float64) / torch.tensor(_WHITE, dtype=torch.float64)[:, None]
+    forward = torch.tensor(_RGB_TO_XYZ, dtype=torch.float64)
+    # White is where R = G = B = 1 lands, so that greys have no colour at all; tables of D65 round it to 5 digits.
+    forward /= forward.sum(dim=1, keepdim=True)
     return forward.float().to(device), torch.linalg.inv(forward).float().to(device)
 
 

@@ -30,14 +30,14 @@ def test_lab_is_that_of_scikit_image(pictures):
     assert light.shape == (4, 1, 8, 6)
     assert ab.shape == (4, 2, 8, 6)
     np.testing.assert_allclose((light[:, 0] + 1) * 50, expected[..., 0], atol=1e-3)
-    np.testing.assert_allclose(ab.permute(0, 2, 3, 1) * AB_SCALE, expected[..., 1:], atol=2e-3)
+    np.testing.assert_allclose(ab.permute(0, 2, 3, 1) * AB_SCALE, expected[..., 1:], atol=0.01)
 
 
 def test_rgb_is_that_of_scikit_image_where_colours_exist(pictures):
     lab = rgb2lab(pictures.numpy().astype(np.float64) / 255)
     light = torch.from_numpy(lab[..., :1]).permute(0, 3, 1, 2).float() / 50 - 1
     ab = torch.from_numpy(lab[..., 1:]).permute(0, 3, 1, 2).float() / AB_SCALE
-    np.testing.assert_allclose(l_ab_to_rgb(light, ab).permute(0, 2, 3, 1), lab2rgb(lab), atol=1e-4)
+    np.testing.assert_allclose(l_ab_to_rgb(light, ab).permute(0, 2, 3, 1), lab2rgb(lab), atol=1e-3)
 
 
 def test_every_byte_survives_the_round_trip(pictures):

@@ -3,13 +3,11 @@
 from functools import partial
 
 import torch
-from fastai.callback.core import Callback
-from fastai.callback.progress import ProgressCallback
+from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import Learner  # the Learner with fit_one_cycle
 from fastai.data.core import DataLoaders
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
-from fastcore.basics import noop
 from torch import nn
 
 
@@ -31,7 +29,13 @@ def learner(
         callbacks: behaviour besides the step.
     """
     network.to(device=batches.device, memory_format=torch.channels_last)
-    learner = Learner(batches, network, loss, opt_func=partial(OptimWrapper, opt=optimiser), cbs=callbacks)
-    learner.remove_cb(ProgressCallback)  # it fills log files; History has a bar for terminals and a line an epoch
-    learner.logger = noop
-    return learner
+    # Without fastai's own recorder and progress bar: History has a row an epoch, where they keep a number a step, which
+    # fragments the memory, and fill log files.
+    return Learner(
+        batches,
+        network,
+        loss,
+        opt_func=partial(OptimWrapper, opt=optimiser),
+        cbs=[TrainEvalCallback(), *callbacks],
+        default_cbs=False,
+    )
