@@ -17,7 +17,11 @@ install: .venv/installed ## Make the virtual environment in .venv and install wh
 	touch $@
 
 demo: install ## Run the whole study on photographs that installed packages carry; no network, at most 10 minutes
-	dvc exp run -S case=photos
+	dvc exp run --set-param case=photos
+	@# The experiment keeps its dvc.lock; the work tree stays as it was, but for the case in params.yaml.
+	@git ls-files --error-unmatch dvc.lock >/dev/null 2>&1 || rm -f dvc.lock
+	@echo
+	@python -m pipeline report
 
 test: install ## Run the tests
 	ruff check .

@@ -72,3 +72,11 @@ def evaluate() -> None:
     from pipeline import evaluate
 
     evaluate.run(checked)
+
+
+@app.command()
+def report() -> None:
+    """Say in words what evaluate measured last."""
+    from pipeline import evaluate
+
+    print(evaluate.report())

@@ -16,11 +16,16 @@ from pipeline import metrics, models, plots
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
+from pipeline.files import write_all
 from pipeline.params import Params
 from pipeline.results import Measurements, in_words, with_intervals
 from pipeline.training.batches import default_device
 
 TARGET = Path("data/target")
+FIGURES = Path("metrics/evaluate.json")
+PICTURES = GRID, ANIMATION, BARS, CURVES = [
+    Path("plots") / name for name in ("grid.png", "before_after.gif", "test_l1.png", "curves.png")
+]
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
@@ -51,17 +56,30 @@ def run(params: Params) -> None:
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
-    _write_all(
+    write_all(
         {
-            Path("plots/grid.png"): lambda path: plots.grid(pictures, path),
-            Path("plots/before_after.gif"): lambda path: plots.before_after(pictures, path),
-            Path("plots/test_l1.png"): lambda path: plots.bars(errors, title, path),
-            Path("plots/curves.png"): lambda path: plots.curves(tables, path),
-            Path("metrics/evaluate.json"): lambda path: path.write_text(content, encoding="utf-8"),
+            GRID: lambda path: plots.grid(pictures, path),
+            ANIMATION: lambda path: plots.before_after(pictures, path),
+            BARS: lambda path: plots.bars(errors, title, path),
+            CURVES: lambda path: plots.curves(tables, path),
+            FIGURES: lambda path: path.write_text(content, encoding="utf-8"),
         }
     )
-    print(in_words(results, measured_on))
-    print("Pictures: plots/grid.png, plots/before_after.gif, plots/test_l1.png, plots/curves.png")
+    print(report())
+
+
+def report() -> str:
+    """What was measured last, in words, and where its pictures are.
+
+    Raises:
+        PipelineError: nothing was measured yet.
+    """
+    try:
+        figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{FIGURES}: nothing was measured yet; run `dvc repro`") from None
+    measured_on = figures.pop("measured_on")
+    return f"{in_words(figures, measured_on)}\nPictures: {', '.join(str(path) for path in PICTURES)}"
 
 
 def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -82,20 +100,6 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file, training writes it; run `dvc repro train_{path.stem}`") from None
-
-
-def _write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
-    """Write files, none before all are finished."""
-    unfinished = {path: path.with_name(f".unfinished-{path.name}") for path in writers}
-    try:
-        for path, write in writers.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(unfinished[path])
-        for path, finished in unfinished.items():
-            finished.replace(path)
-    finally:
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)
 
 
 @torch.inference_mode()

@@ -1,0 +1,33 @@
+import os
+
+import pytest
+
+from pipeline.files import write_all
+
+
+def test_files_are_written_into_folders_that_are_made(tmp_path):
+    one, two = tmp_path / "a" / "one.txt", tmp_path / "b" / "two.txt"
+    write_all({one: lambda path: path.write_text("1"), two: lambda path: path.write_text("2")})
+    assert (one.read_text(), two.read_text()) == ("1", "2")
+    assert sorted(os.listdir(one.parent) + os.listdir(two.parent)) == ["one.txt", "two.txt"]
+
+
+def test_when_one_file_fails_all_stay_as_they_were(tmp_path):
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("before")
+
+    def fail(path):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_all({one: lambda path: path.write_text("after"), two: fail})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("one.txt", "before")]
+
+
+def test_a_copy_that_is_linked_to_the_old_file_does_not_change(tmp_path):
+    file, cached = tmp_path / "file.txt", tmp_path / "cached.txt"
+    file.write_text("old")
+    cached.hardlink_to(file)
+    write_all({file: lambda path: path.write_text("new")})
+    assert (file.read_text(), cached.read_text()) == ("new", "old")
