@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from pipeline.files import write_all
@@ -9,7 +7,7 @@ def test_files_are_written_into_folders_that_are_made(tmp_path):
     one, two = tmp_path / "a" / "one.txt", tmp_path / "b" / "two.txt"
     write_all({one: lambda path: path.write_text("1"), two: lambda path: path.write_text("2")})
     assert (one.read_text(), two.read_text()) == ("1", "2")
-    assert sorted(os.listdir(one.parent) + os.listdir(two.parent)) == ["one.txt", "two.txt"]
+    assert sorted(path.name for path in tmp_path.rglob("*.txt")) == ["one.txt", "two.txt"]
 
 
 def test_when_one_file_fails_all_stay_as_they_were(tmp_path):

@@ -1,0 +1,49 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path.cwd()
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
+    shown = run(tmp_path, "--help")
+    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report"):
+        assert command in shown.stdout
+    code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert loaded.stdout == "set()\n"
+
+
+def test_an_unknown_role_is_refused_with_the_roles_that_there_are(tmp_path):
+    refused = run(tmp_path, "download", "judge")
+    assert refused.returncode == 2
+    assert "target" in refused.stderr
+    assert "encoder" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "way_out"),
+    [
+        ("pretrain encoder", "run `python -m pipeline download encoder`"),
+        ("train-unet", "run `dvc repro`"),
+        ("train-gan", "run `dvc repro`"),
+        ("evaluate", "run `python -m pipeline download target`"),
+        ("report", "run `dvc repro`"),
+    ],
+)
+def test_a_stage_before_its_turn_says_what_to_run_first(tmp_path, command, way_out):
+    shutil.copy("params.yaml", tmp_path)
+    failed = run(tmp_path, *command.split())
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ")
+    assert failed.stderr.count("\n") == 1
+    assert way_out in failed.stderr
