@@ -121,7 +121,7 @@ def measure(
     device = next(judge.parameters()).device
     count = len(test.pictures)
     measured = Measurements(defaultdict(dict), {})
-    with tqdm(total=count, desc="measuring", unit=" pictures", mininterval=1) as bar:
+    with tqdm(total=count, desc="measuring", unit=" pictures", disable=None) as bar:
         for start in range(0, count, batch_size):
             here = slice(start, start + batch_size)
             labels = torch.from_numpy(test.labels[here]).to(device)

@@ -65,7 +65,7 @@ def with_intervals(measured: Measurements, resamples: int, seed: int) -> Results
     """
     count = len(measured.features["real"])
     estimate = summarise(measured, np.ones(count))
-    with tqdm(total=resamples, desc="resampling", mininterval=1) as bar:
+    with tqdm(total=resamples, desc="resampling", disable=None) as bar:
 
         def statistic(indices: np.ndarray) -> np.ndarray:
             bar.update()

@@ -161,7 +161,7 @@ def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
     try:
         with (
             path.open("rb") as file,
-            tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False) as stream,
+            tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False, disable=None) as stream,
             tarfile.open(fileobj=_unzipped(stream, file.peek(2)[:2]), mode="r|", bufsize=BLOCK) as archive,
         ):
             for member in archive:

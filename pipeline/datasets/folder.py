@@ -35,7 +35,7 @@ def read(folder: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     ranked = sorted((_rank(path.relative_to(folder)), path) for path in paths)  # random order, but always the same
     pictures: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False):
+    for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False, disable=None):
         try:
             picture = load(path, size)
         except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
