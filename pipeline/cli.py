@@ -77,6 +77,6 @@ def evaluate() -> None:
 @app.command()
 def report() -> None:
     """Say in words what evaluate measured last."""
-    from pipeline import evaluate
+    from pipeline import report
 
-    print(evaluate.report())
+    report.run()

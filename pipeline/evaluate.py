@@ -12,20 +12,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline import metrics, models, plots
+from pipeline import metrics, models, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.params import Params
-from pipeline.results import Measurements, in_words, with_intervals
+from pipeline.results import Measurements, with_intervals
 from pipeline.training.batches import default_device
 
 TARGET = Path("data/target")
-FIGURES = Path("metrics/evaluate.json")
-PICTURES = GRID, ANIMATION, BARS, CURVES = [
-    Path("plots") / name for name in ("grid.png", "before_after.gif", "test_l1.png", "curves.png")
-]
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
@@ -58,28 +54,14 @@ def run(params: Params) -> None:
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
     write_all(
         {
-            GRID: lambda path: plots.grid(pictures, path),
-            ANIMATION: lambda path: plots.before_after(pictures, path),
-            BARS: lambda path: plots.bars(errors, title, path),
-            CURVES: lambda path: plots.curves(tables, path),
-            FIGURES: lambda path: path.write_text(content, encoding="utf-8"),
+            Path("plots/grid.png"): lambda path: plots.grid(pictures, path),
+            Path("plots/before_after.gif"): lambda path: plots.before_after(pictures, path),
+            Path("plots/test_l1.png"): lambda path: plots.bars(errors, title, path),
+            Path("plots/curves.png"): lambda path: plots.curves(tables, path),
+            report.FIGURES: lambda path: path.write_text(content, encoding="utf-8"),
         }
     )
-    print(report())
-
-
-def report() -> str:
-    """What was measured last, in words, and where its pictures are.
-
-    Raises:
-        PipelineError: nothing was measured yet.
-    """
-    try:
-        figures = json.loads(FIGURES.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PipelineError(f"{FIGURES}: nothing was measured yet; run `dvc repro`") from None
-    measured_on = figures.pop("measured_on")
-    return f"{in_words(figures, measured_on)}\nPictures: {', '.join(str(path) for path in PICTURES)}"
+    report.run()
 
 
 def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:

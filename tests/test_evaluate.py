@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline import evaluate, models, params, plots, results
+from pipeline import evaluate, models, params, plots, report, results
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
@@ -165,7 +165,7 @@ def test_pictures_without_colours_are_refused():
 
 def said(unet_share, gan_share):
     found = results.with_intervals(measured(30, unet_share, gan_share), resamples=100, seed=0)
-    return results.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none"})
+    return report.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none"})
 
 
 def test_words_claim_only_what_the_intervals_show():

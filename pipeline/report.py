@@ -1,0 +1,61 @@
+"""What came out, in words; `python -m pipeline report` says it again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+FIGURES = Path("metrics/evaluate.json")
+
+
+def run() -> None:
+    """Print what was measured last.
+
+    Raises:
+        PipelineError: nothing was measured yet.
+    """
+    try:
+        figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{FIGURES}: nothing was measured yet; run `dvc repro`") from None
+    print(in_words(figures, figures["measured_on"]))
+    print("Pictures: plots/grid.png, plots/before_after.gif, plots/test_l1.png, plots/curves.png")
+
+
+def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
+    """The outcome for a reader who has not seen the numbers; a difference is claimed only if its interval shows it."""
+    unet, gan, grey, real = (results[who] for who in ("unet", "gan", "grey", "real"))
+    difference = results["gan_minus_unet"]
+    lively = _verdict(difference, "colourfulness", "livelier than", "paler than", "not clearly livelier or paler than")
+    close = _verdict(difference, "l1", "further from", "closer to", "neither clearly closer to nor further from")
+    alike = _verdict(difference, "judge_fd", "less like", "more like", "neither clearly more nor less like")
+    accuracy = {
+        who: f"{results[who]['judge_accuracy']:.1%}".replace("%", " %") for who in ("real", "grey", "unet", "gan")
+    }
+    text = (
+        f"On {measured_on['pictures']} test pictures of {measured_on['target']} (encoder: {measured_on['encoder']}): "
+        f"the U-Net's skill is {_interval(unet, 'skill')}, the GAN's {_interval(gan, 'skill')}; "
+        "0 is grey, 1 is perfect, in brackets are 95 % intervals.\n"
+        f"The GAN's colours are {close} the real ones than the U-Net's: "
+        f"L1 {gan['l1']:.4f} against {unet['l1']:.4f}, and {grey['l1']:.4f} of grey.\n"
+        f"The GAN's pictures are {lively} the U-Net's: colourfulness {gan['colourfulness']:.1f} against "
+        f"{unet['colourfulness']:.1f}, and {real['colourfulness']:.1f} of the real ones "
+        f"(ΔCF {gan['delta_colourfulness']:+.1f} against {unet['delta_colourfulness']:+.1f}).\n"
+        f"To the judge the GAN's pictures are {alike} the real ones than the U-Net's: "
+        f"Fréchet distance {gan['judge_fd']:.3g} against {unet['judge_fd']:.3g}, and {grey['judge_fd']:.3g} of grey; "
+        f"it classifies rightly {accuracy['gan']} of them, {accuracy['unet']} of the U-Net's, "
+        f"{accuracy['grey']} of the grey and {accuracy['real']} of the real ones."
+    )
+    return text.replace(" -", " −").replace("(-", "(−")
+
+
+def _verdict(difference: Mapping[str, float], metric: str, more: str, less: str, unclear: str) -> str:
+    if difference[f"{metric}_low"] > 0:
+        return more
+    return less if difference[f"{metric}_high"] < 0 else unclear
+
+
+def _interval(values: Mapping[str, float], metric: str) -> str:
+    return f"{values[metric]:.3f} ({values[f'{metric}_low']:.3f} to {values[f'{metric}_high']:.3f})"
