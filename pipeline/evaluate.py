@@ -19,7 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.params import Params
 from pipeline.results import Measurements, with_intervals
-from pipeline.training.batches import default_device
+from pipeline.training.batches import default_device, fit_batch
 
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
@@ -39,7 +39,8 @@ def run(params: Params) -> None:
     judge, _ = _load("judge", "classifier", about["name"])
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
-    measured = measure(test, colourisers, judge, params.evaluate.batch_size)
+    batch_size = fit_batch(params.evaluate.batch_size, test.pictures)
+    measured = measure(test, colourisers, judge, batch_size)
     results = with_intervals(measured, params.evaluate.resamples, params.seed)
     measured_on = {
         "case": params.case,

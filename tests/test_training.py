@@ -26,8 +26,8 @@ def painter() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(16), nn.Conv2d(16, 2, 1))
 
 
-def pair(count: int = 64, batch_size: int = 16) -> batches.DataLoaders:
-    split = pictures(count)
+def pair(count: int = 64, batch_size: int = 4) -> batches.DataLoaders:
+    split = pictures(count)  # 16×16, so that a batch has four times as many
     return batches.loaders(split, split, batches.to_lightness_and_ab, batches.flip, batch_size)
 
 
@@ -58,6 +58,11 @@ def test_training_leaves_out_a_last_batch_that_is_not_full_but_never_the_only_on
     cpu = torch.device("cpu")
     assert [len(x) for x, _ in batches.Batches(split, batches.to_rgb_and_labels, 4, cpu, shuffle=True)] == [4, 4]
     assert [len(x) for x, _ in batches.Batches(split, batches.to_rgb_and_labels, 64, cpu, shuffle=True)] == [10]
+
+
+@pytest.mark.parametrize(("side", "count"), [(16, 512), (32, 128), (64, 32), (96, 14), (1024, 4)])
+def test_a_batch_has_about_the_same_number_of_pixels_whatever_the_size_of_its_pictures(side, count):
+    assert batches.fit_batch(128, np.empty((1, side, side, 3), np.uint8)) == count
 
 
 def test_augmentation_moves_pixels_and_changes_none():
@@ -104,7 +109,7 @@ def test_history_has_a_row_an_epoch_with_the_means_of_its_measures(capsys):
 def test_the_last_validation_is_of_the_network_that_is_kept():
     history = History({}, {"validation_l1": colouriser.l1})
     network = train([MovingAverage(0.9), history]).eval()
-    l, ab = next(iter(pair(batch_size=64).valid))  # noqa: E741
+    l, ab = next(iter(pair(batch_size=16).valid))  # noqa: E741
     with torch.inference_mode():
         assert (network(l) - ab).abs().mean().item() == pytest.approx(history.rows[-1]["validation_l1"], rel=1e-4)
 

@@ -48,9 +48,27 @@ class Batches:
             yield self.prepare(bytes_to_rgb(pictures), labels)
 
 
+def fit_batch(batch_size: int, pictures: np.ndarray) -> int:
+    """How many pictures, (N, H, W, 3), make a batch with the pixels of `batch_size` pictures of 32×32, but at least 4.
+
+    So the memory that a step takes and the pixels that it learns from are about the same for each data set.
+    """
+    _, height, width, _ = pictures.shape
+    return max(4, round(batch_size * 32 * 32 / (height * width)))
+
+
 def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare, batch_size: int) -> DataLoaders:
-    """Fastai's pair of training and validation batches; the training pictures go through `augment` first."""
+    """The pair of training and validation batches that fastai wants; training pictures go through `augment` first.
+
+    Args:
+        train: what to learn from.
+        validation: what to watch.
+        prepare: see `Batches`.
+        augment: changes pictures at random, rgb (N, 3, H, W) and labels → the same.
+        batch_size: in pictures of 32×32, see `fit_batch`.
+    """
     device = default_device()
+    batch_size = fit_batch(batch_size, train.pictures)
 
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return prepare(*augment(rgb, labels))
