@@ -1,6 +1,8 @@
 """The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
 
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -80,3 +82,20 @@ def report() -> None:
     from pipeline import report
 
     report.run()
+
+
+@app.command()
+def colourise(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Pictures, and folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model; by default unet.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Draw grey | U-Net | GAN | original instead.")] = False,
+) -> None:
+    """Colour photographs, at their full size, into another folder."""
+    from pipeline import colourise_files
+
+    colourise_files.run(photos, out, model, size, compare)

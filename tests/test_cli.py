@@ -16,7 +16,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
     shown = run(tmp_path, "--help")
-    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report"):
+    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report", "colourise"):
         assert command in shown.stdout
     code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -1,17 +1,15 @@
 """A user's own pictures: any format that Pillow reads, any size."""
 
 import hashlib
-import io
 import sys
 import unicodedata
-import warnings
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from pipeline import photographs
 from pipeline.datasets.store import SPLITS, Split
 from pipeline.errors import PipelineError
 
@@ -30,21 +28,22 @@ def read(folder: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     Raises:
         PipelineError: no folder, or too few pictures.
     """
-    paths = _find(folder)
+    if not folder.is_dir():
+        raise PipelineError(f"{folder}: no such folder; {WAY_OUT}")
+    paths = photographs.find(folder)
     names = {path: _class(path, folder) for path in paths}
     ranked = sorted((_rank(path.relative_to(folder)), path) for path in paths)  # random order, but always the same
     pictures: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False, disable=None):
-        try:
-            picture = load(path, size)
-        except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-            known = not isinstance(error, UnidentifiedImageError)  # whose message is the path again
-            reason = (" ".join(str(error).split()) or type(error).__name__) if known else "not a picture"
-            tqdm.write(f"{path}: passed over: {reason}", file=sys.stderr)
-            continue
-        pictures[split_of(rank)].append(picture)
-        found[split_of(rank)].append(names[path])
+    with photographs.large_ones():
+        for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False, disable=None):
+            try:
+                picture = load(path, size)
+            except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+                tqdm.write(f"{path}: passed over: {photographs.reason(error)}", file=sys.stderr)
+                continue
+            pictures[split_of(rank)].append(picture)
+            found[split_of(rank)].append(names[path])
     _check_number(folder, len(paths), found)
     classes = sorted({name for split in found.values() for name in split})
     splits = {}
@@ -60,12 +59,7 @@ def load(path: Path, size: int) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large, but not yet an error: a camera can
-        with Image.open(path) as opened:
-            opened.draft(None, (2 * size, 2 * size))  # lets a JPEG decode at a fraction of its size, much faster
-            upright = ImageOps.exif_transpose(opened)
-            picture = _to_rgb(upright)
+    picture = photographs.to_rgb(photographs.read(path, smallest=2 * size))
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
 
 
@@ -87,20 +81,6 @@ def _class(path: Path, folder: Path) -> str:
     return first if rest else folder.resolve().name
 
 
-def _find(folder: Path) -> list[Path]:
-    """Files whose suffix is that of a picture; the others are counted on stderr, hidden ones not even that."""
-    if not folder.is_dir():
-        raise PipelineError(f"{folder}: no such folder; {WAY_OUT}")
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    below = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    visible = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    others = Counter(path.suffix.lower() or path.name for path in visible if path.suffix.lower() not in suffixes)
-    if others:
-        listed = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        print(f"{folder}: files of other kinds passed over: {listed}", file=sys.stderr)
-    return [path for path in visible if path.suffix.lower() in suffixes]
-
-
 def _check_number(folder: Path, files: int, found: dict[str, list[str]]) -> None:
     readable = sum(len(names) for names in found.values())
     if readable < FEWEST:
@@ -110,28 +90,3 @@ def _check_number(folder: Path, files: int, found: dict[str, list[str]]) -> None
     for split, names in found.items():
         if not names:
             raise PipelineError(f"{folder}: none of its {readable} pictures is for {split}; add more pictures")
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Any mode to RGB in sRGB."""
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
-    if picture.mode.startswith("I"):  # 16 bits, which Pillow's own conversion clips
-        return Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return _to_srgb(picture) or picture.convert("RGB")
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image | None:
-    """A photograph in the colours that its profile means: phones save Display P3. None without a usable profile."""
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK"):
-        return None
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return None

@@ -1,0 +1,296 @@
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import __main__, colourise_files, models
+from pipeline.colourise import SIZE
+from pipeline.errors import PipelineError
+from pipeline.networks.classifier import Classifier
+from pipeline.networks.generator import unet
+
+BROWN = (120, 90, 60)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Models of random weights, as the stages would have written them."""
+    folder = tmp_path_factory.mktemp("trained") / "models"
+    torch.manual_seed(0)
+    for name in ("unet", "gan"):
+        models.save(folder / f"{name}.safetensors", unet("resnet20"), kind="colouriser", architecture="resnet20")
+    judge = Classifier("resnet20", 3, 2)
+    models.save(folder / "judge.safetensors", judge, kind="classifier", architecture="resnet20", channels=3, classes=2)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, trained, monkeypatch, capsys):
+    """Runs the command in an empty folder with models in it; returns its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    Path("models").symlink_to(trained)
+
+    def colourise(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pipeline", "colourise", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            __main__.main()
+        output, errors = capsys.readouterr()
+        lines = [line.rpartition("\r")[2].strip() for line in errors.split("\n")]  # what the progress bar leaves
+        return left.value.code, output, [line for line in lines if line and not line.startswith("colouring:")]
+
+    return colourise
+
+
+def save(name, mode="RGB", size=(40, 30), **options):
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, BROWN).convert(mode).save(path, **options)
+    return path
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "written"),
+    [
+        ("a.jpg", "RGB", ("a.jpg", "JPEG", "RGB")),
+        ("a.JPEG", "L", ("a.JPEG", "JPEG", "RGB")),
+        ("a.jpg", "CMYK", ("a.jpg", "JPEG", "RGB")),
+        ("a.png", "RGB", ("a.png", "PNG", "RGB")),
+        ("a.png", "RGBA", ("a.png", "PNG", "RGBA")),
+        ("a.png", "P", ("a.png", "PNG", "RGB")),
+        ("a.png", "I;16", ("a.png", "PNG", "RGB")),
+        ("a.webp", "RGBA", ("a.webp", "WEBP", "RGBA")),
+        ("a.tif", "RGB", ("a.tif", "TIFF", "RGB")),
+        ("a.tiff", "RGBA", ("a.tiff", "TIFF", "RGBA")),
+        ("a.bmp", "RGB", ("a.bmp", "BMP", "RGB")),
+        ("a.gif", "P", ("a.gif.png", "PNG", "RGB")),  # a palette would not hold the result
+        ("a.ppm", "RGB", ("a.ppm.png", "PNG", "RGB")),
+    ],
+)
+def test_the_format_is_kept_where_it_can_hold_the_result(run, name, mode, written):
+    picture = Image.new("RGB", (40, 30), BROWN)
+    picture = Image.fromarray(np.full((30, 40), 9999, np.uint16)) if mode == "I;16" else picture.convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    picture.save(name)
+    before = Path(name).read_bytes()
+    code, output, _ = run(name, "--out", "out")
+    assert (code, output) == (0, f"written: out/{written[0]}\n")
+    assert files("out") == [written[0]]
+    with Image.open(Path("out") / written[0]) as coloured:
+        assert (coloured.format, coloured.mode, coloured.size) == (*written[1:], (40, 30))
+        if mode == "RGBA":
+            assert np.array_equal(coloured.getchannel("A"), picture.getchannel("A"))
+    assert Path(name).read_bytes() == before
+
+
+def test_transparent_parts_go_into_a_png_where_the_format_has_none(run):
+    save("a.jpg", "RGBA", format="PNG")  # whatever it is called
+    for skipped in (False, True):
+        code, output, _ = run("a.jpg", "--out", "out")
+        assert code == 0
+        assert ("written: out/a.jpg.png" in output) != skipped
+        assert files("out") == ["a.jpg.png"]
+
+
+def test_exif_data_are_kept_but_for_the_orientation(run):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    for name in ("a.jpg", "a.png", "a.webp"):
+        save(name, exif=exif)
+        assert run(name, "--out", "out")[0] == 0
+        with Image.open(Path("out") / name) as coloured:
+            assert coloured.size == (30, 40)
+            assert dict(coloured.getexif()) == {0x010F: "a camera"}
+
+
+def test_a_folder_is_mirrored_and_the_second_run_does_nothing(run):
+    for name in ("b.jpg", "a/c.png", "a/deeper/d.webp"):
+        save(f"photos/{name}")
+    Path("photos/notes.txt").write_text("not a picture")
+    code, output, errors = run("photos", "--out", "out")
+    assert (code, output) == (0, "written: 3 photographs in out\n")
+    assert errors == ["photos: files of other kinds passed over: 1 .txt"]
+    assert files("out") == ["a/c.png", "a/deeper/d.webp", "b.jpg"]
+    times = [path.stat().st_mtime_ns for path in sorted(Path("out").rglob("*"))]
+    Path("out/b.jpg").unlink()
+    code, output, _ = run("photos", "--out", "out")
+    assert (code, output.partition(";")[0]) == (0, "written: out/b.jpg")
+    assert "2 that out has already" in output
+    code, output, _ = run("photos", "--out", "out")
+    assert (code, output.partition(";")[0]) == (0, "written: 0 photographs in out")
+    assert len(times) == len(list(Path("out").rglob("*")))
+
+
+def png(width, height):
+    """A PNG without pixels, which says that it has some."""
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", b""),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return content
+
+
+def test_bad_files_are_named_with_their_reason_and_the_rest_goes_on(run):
+    for number in range(5):
+        save(f"photos/good {number}.png")
+    whole = save("photos/half.jpg", size=(300, 300), quality=95).read_bytes()
+    Path("photos/half.jpg").write_bytes(whole[: len(whole) // 2])
+    whole = save("photos/half.png", size=(300, 300)).read_bytes()
+    Path("photos/half.png").write_bytes(whole[: len(whole) // 2])
+    Path("photos/empty.jpg").write_bytes(b"")
+    Path("photos/text.jpg").write_text("I am a photograph")
+    Path("photos/flat.png").write_bytes(png(0, 5))
+    Path("photos/bomb.png").write_bytes(png(20_000, 20_000))
+    Image.new("F", (8, 8)).save("photos/float.tiff")
+    Path("photos/folder.jpg").mkdir()
+
+    code, output, errors = run("photos", "--out", "out")
+    assert code == 1
+    assert output == "written: 5 photographs in out\n"
+    assert files("out") == [f"good {number}.png" for number in range(5)]
+    reasons = dict(line.removeprefix("photos/").split(": ", 1) for line in errors)
+    assert reasons.pop("error") == "7 of 12 failed, for the reasons above"
+    assert sorted(reasons) == ["bomb.png", "empty.jpg", "flat.png", "float.tiff", "half.jpg", "half.png", "text.jpg"]
+    assert "truncated" in reasons["half.jpg"]
+    assert "limit" in reasons["bomb.png"]
+    assert "floating-point" in reasons["float.tiff"]
+    assert reasons["empty.jpg"] == reasons["text.jpg"] == "not a picture"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(run):
+    save("a.png").chmod(0)
+    code, _, errors = run("a.png", "--out", "out")
+    assert code == 1
+    assert errors[0] == "a.png: Permission denied"
+
+
+def test_what_cannot_be_written_leaves_nothing_half(run, monkeypatch):
+    save("photos/a.png")
+    save("photos/b.png")
+    write = Image.Image.save
+
+    def fail(picture, path, **options):
+        write(picture, path, **options)
+        if path.name.endswith("a.png"):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    code, _, errors = run("photos", "--out", "out")
+    assert code == 1
+    assert errors[0] == "photos/a.png: No space left on device"
+    assert files("out") == ["b.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("gone.jpg --out out", "gone.jpg: no such photograph or folder"),
+        ("empty --out out", "empty: no pictures in this folder"),
+        ("folder.jpg --out out", "folder.jpg: no pictures in this folder"),
+        ("photos --out photos", "--out photos: given the folder of the photographs"),
+        ("photos/a.jpg --out photos", "photos/a.jpg would be replaced"),
+        ("photos more --out out", "more/a.jpg and photos/a.jpg would both become out/a.jpg"),
+        ("photos --out notes.txt", "--out notes.txt: File exists"),
+        ("photos --out notes.txt/out", "--out notes.txt/out: Not a directory"),
+        ("photos --out out --model pix2pix", "--model pix2pix: there is no pix2pix; give unet, gan or the path"),
+        ("photos --out out --model models/judge.safetensors", "given a model that is a classifier"),
+        ("photos --out out --model notes.txt", "not a model of this project"),
+        ("photos --out out --model gan --compare", "so --model gan has no use"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line_and_nothing_is_written(run, arguments, said):
+    for name in ("photos/a.jpg", "more/a.jpg"):
+        save(name)
+    for folder in ("empty", "folder.jpg"):
+        Path(folder).mkdir()
+    Path("notes.txt").write_text("notes")
+    before = {name: Path(name).read_bytes() for name in files(".")}
+    code, output, errors = run(*arguments.split())
+    assert (code, output, len(errors)) == (1, "", 1)
+    assert said in errors[0]
+    assert {name: Path(name).read_bytes() for name in files(".")} == before
+    assert not Path("out").exists()
+
+
+def test_a_missing_model_says_how_to_train_it(run, monkeypatch):
+    monkeypatch.setitem(colourise_files.MODELS, "gan", Path("nowhere/gan.safetensors"))
+    save("a.jpg")
+    for arguments in (("--model", "gan"), ("--compare",)):
+        code, _, errors = run("a.jpg", "--out", "out", *arguments)
+        assert code == 1
+        assert errors == [
+            "error: --model gan: there is no nowhere/gan.safetensors; run `dvc repro` to train it",
+        ]
+
+
+def test_an_out_folder_among_the_photographs_is_not_coloured_again(run):
+    save("photos/a.jpg")
+    for _ in range(2):
+        assert run("photos", "--out", "photos/coloured")[0] == 0
+    assert files("photos") == ["a.jpg", "coloured/a.jpg"]
+
+
+def test_formats_that_are_not_kept_take_nobodys_name(run):
+    for name in ("a.gif", "a.png", "a.jpg", "a.ppm"):
+        save(f"photos/{name}")
+    assert run("photos", "photos/a.jpg", "--out", "out")[0] == 0  # one given twice is no conflict either
+    assert files("out") == ["a.gif.png", "a.jpg", "a.png", "a.ppm.png"]
+
+
+def test_a_result_with_alpha_does_not_take_the_place_of_another(run):
+    save("photos/a.jpg", "RGBA", format="PNG")
+    save("photos/a.jpg.png")
+    for _ in range(2):
+        code, _, errors = run("photos", "--out", "out")
+        assert code == 1
+        assert "rename one of them" in errors[0]
+        assert files("out") == ["a.jpg.png"]
+
+
+def test_a_comparison_is_one_picture_a_photograph(run):
+    save("photos/a.jpg")
+    save("photos/deeper/b.webp", "RGBA")
+    assert run("photos", "--out", "out", "--compare")[0] == 0
+    assert files("out") == ["a.jpg.compared.png", "deeper/b.webp.compared.png"]
+    with Image.open("out/a.jpg.compared.png") as drawn:
+        assert drawn.size == (4 * 40 + 3 * 8, 30)
+
+
+def test_photographs_are_read_only_a_few_ahead_and_come_in_order():
+    begun = []
+
+    class Pool:
+        def submit(self, work, item):
+            begun.append(item)
+            return work(item)
+
+    ahead = colourise_files._ahead(Pool(), str, range(10))
+    assert next(ahead) == (0, "0")
+    assert len(begun) == colourise_files.THREADS + 1
+    assert [item for item, _ in ahead] == list(range(1, 10))
+
+
+def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
+    monkeypatch.setitem(colourise_files.MODELS, "unet", tmp_path)
+    assert colourise_files.find_model("unet") == tmp_path
+    assert colourise_files.find_model(str(tmp_path)) == tmp_path
+    with pytest.raises(PipelineError, match="judge"):
+        colourise_files.find_model("judge")
+
+
+def test_help_says_how_large_a_picture_the_network_sees(run):
+    assert f"by default {SIZE}" in " ".join(run("--help")[1].replace("│", " ").split())
