@@ -6,6 +6,14 @@ PYTHON ?= python3
 SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# `dvc exp run` commits what it ran, also where nobody has told git a name yet.
+ifeq ($(shell git config user.email),)
+export GIT_AUTHOR_NAME := ColourGAN
+export GIT_AUTHOR_EMAIL := colourgan@localhost
+export GIT_COMMITTER_NAME := $(GIT_AUTHOR_NAME)
+export GIT_COMMITTER_EMAIL := $(GIT_AUTHOR_EMAIL)
+endif
+
 .PHONY: help install demo test
 
 help: ## Say what there is
