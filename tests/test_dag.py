@@ -63,7 +63,7 @@ def test_a_stage_reads_parameters_that_exist(stage):
     for name in definition(stage)["params"]:
         section, _, rest = name.partition(".")
         assert section in PARAMS, name
-        assert not rest or rest.startswith("$") or rest in PARAMS[section], name
+        assert not rest or rest == "${key}" or rest in PARAMS[section], name
 
 
 def test_only_download_and_the_report_of_evaluate_know_the_case():
