@@ -68,3 +68,7 @@ def test_a_stage_reads_parameters_that_exist(stage):
 
 def test_only_download_and_the_report_of_evaluate_know_the_case():
     assert {stage for stage in STAGES if "case" in definition(stage)["params"]} == {"download", "evaluate"}
+
+
+def test_the_names_of_cases_are_all_text_because_dvc_sorts_them():
+    assert {type(name) for name in PARAMS["cases"]} == {str}

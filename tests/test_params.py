@@ -19,8 +19,8 @@ def changed(tmp_path: Path, key: str, value: Any) -> Path:
     *parents, last = key.split(".")
     section = content
     for parent in parents:
-        section = section[int(parent) if parent.isdigit() else parent]
-    section[int(last) if last.isdigit() else last] = value
+        section = section[parent]
+    section[last] = value
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
