@@ -22,7 +22,7 @@ def changed(tmp_path: Path, key: str, value: Any) -> Path:
         section = section[parent]
     section[last] = value
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
 
 
