@@ -16,7 +16,7 @@ from tests.archives import draw
 def settings(tmp_path, monkeypatch):
     """params.yaml with training that takes seconds; the work goes on in an empty folder."""
     checked = params.load()
-    quick = {"epochs": 3, "batch_size": 16}
+    quick = {"epochs": 3, "batch_size": 4}  # of 32×32, so 16 of the 16×16 pictures here
     classifiers = checked.pretrain.model_copy(
         update={name: getattr(checked.pretrain, name).model_copy(update=quick) for name in ("encoder", "judge")}
     )
