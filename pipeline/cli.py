@@ -88,7 +88,9 @@ def report() -> None:
 def colourise(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Pictures, and folders of pictures.")],
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
-    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model; by default unet.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="unet, gan or the path of a model, .safetensors or .onnx; by default unet.")
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
@@ -99,3 +101,16 @@ def colourise(
     from pipeline import colourise_files
 
     colourise_files.run(photos, out, model, size, compare)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str | None, typer.Option(help="unet, gan or the path of a .safetensors file; by default unet.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
+) -> None:
+    """Write a trained colouriser as an ONNX file, with a model card beside it."""
+    from pipeline import export
+
+    export.run(model, out)

@@ -5,12 +5,18 @@ Networks see
 
     l   (N, 1, H, W)  L* / 50 − 1, in [-1, 1]
     ab  (N, 2, H, W)  a*, b* / 110, in about [-1, 1] (sRGB reaches −0.98 to 0.90)
+
+Each function takes torch tensors or NumPy arrays and returns the same kind, on the same device: training needs the
+former, a photograph is coloured with the latter alone, without waiting for torch.
 """
 
-from functools import cache
+from collections.abc import Sequence
+from typing import TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+from array_api_compat import array_namespace
+
+Array = TypeVar("Array")  # torch.Tensor or np.ndarray, of floats where nothing else is said
 
 AB_SCALE = 110.0
 
@@ -18,39 +24,41 @@ _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (
 _EPSILON, _KAPPA = 0.008856, 7.787  # where Lab's cube root becomes a line, and the slope of that line
 
 
-@cache
-def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Linear RGB → XYZ relative to white, and its inverse, each (3, 3)."""
-    forward = torch.tensor(_RGB_TO_XYZ, dtype=torch.float64)
-    # White is where R = G = B = 1 lands, so that greys have no colour at all; tables of D65 round it to 5 digits.
-    forward /= forward.sum(dim=1, keepdim=True)
-    return forward.float().to(device), torch.linalg.inv(forward).float().to(device)
+# White is where R = G = B = 1 lands, so that greys have no colour at all; tables of D65 round it to 5 digits.
+_RGB_TO_XYZ_OF_WHITE = np.array(_RGB_TO_XYZ) / np.sum(_RGB_TO_XYZ, axis=1, keepdims=True)
+# As Python's numbers, which take on the precision and the device of what they are multiplied by.
+_FORWARD, _INVERSE = _RGB_TO_XYZ_OF_WHITE.tolist(), np.linalg.inv(_RGB_TO_XYZ_OF_WHITE).tolist()
 
 
-def _mix(matrix: Tensor, channels: Tensor) -> Tensor:
-    """Multiply the channels of each pixel, (N, 3, H, W), by a (3, 3) matrix."""
-    return torch.einsum("ij,njhw->nihw", matrix, channels)
+def _mix(weights: Sequence[float], channels: Array) -> Array:
+    """Add up the three channels of each pixel, (N, 3, H, W) → (N, H, W), by their weights."""
+    first, second, third = weights
+    return first * channels[:, 0] + second * channels[:, 1] + third * channels[:, 2]
 
 
-def srgb_to_linear(srgb: Tensor) -> Tensor:
+def srgb_to_linear(srgb: Array) -> Array:
     """Undo sRGB's transfer function; values in [0, 1], any shape."""
-    return torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055).clamp_min(0) ** 2.4, srgb / 12.92)
+    return _where(srgb > 0.04045, ((srgb + 0.055) / 1.055).clip(0) ** 2.4, srgb / 12.92)
 
 
-def linear_to_srgb(linear: Tensor) -> Tensor:
+def linear_to_srgb(linear: Array) -> Array:
     """Apply sRGB's transfer function; values in [0, 1], any shape."""
-    return torch.where(linear > 0.0031308, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, linear * 12.92)
+    return _where(linear > 0.0031308, 1.055 * linear.clip(0.0031308) ** (1 / 2.4) - 0.055, linear * 12.92)
 
 
-def _lab_root(ratio: Tensor) -> Tensor:
-    return torch.where(ratio > _EPSILON, ratio.clamp_min(_EPSILON) ** (1 / 3), _KAPPA * ratio + 16 / 116)
+def _where(condition: Array, true: Array, false: Array) -> Array:
+    return array_namespace(condition).where(condition, true, false)
 
 
-def _lab_cube(root: Tensor) -> Tensor:
-    return torch.where(root > 0.2068966, root**3, (root - 16 / 116) / _KAPPA)
+def _lab_root(ratio: Array) -> Array:
+    return _where(ratio > _EPSILON, ratio.clip(_EPSILON) ** (1 / 3), _KAPPA * ratio + 16 / 116)
 
 
-def rgb_to_l_ab(rgb: Tensor) -> tuple[Tensor, Tensor]:
+def _lab_cube(root: Array) -> Array:
+    return _where(root > 0.2068966, root * root * root, (root - 16 / 116) / _KAPPA)
+
+
+def rgb_to_l_ab(rgb: Array) -> tuple[Array, Array]:
     """Split pictures into what the network sees and what it paints.
 
     Args:
@@ -59,41 +67,56 @@ def rgb_to_l_ab(rgb: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         l (N, 1, H, W) in [-1, 1] and ab (N, 2, H, W) in about [-1, 1].
     """
-    forward, _ = _matrices(rgb.device)
-    x, y, z = _lab_root(_mix(forward, srgb_to_linear(rgb))).unbind(1)  # each (N, H, W)
-    lightness = (116 * y - 16) / 50 - 1
-    ab = torch.stack((500 * (x - y), 200 * (y - z)), dim=1) / AB_SCALE
-    return lightness.unsqueeze(1), ab
+    linear = srgb_to_linear(rgb)
+    x, y, z = (_lab_root(_mix(weights, linear)) for weights in _FORWARD)  # each (N, H, W)
+    ab = array_namespace(rgb).stack((500 * (x - y), 200 * (y - z)), axis=1) / AB_SCALE
+    return _root_to_l(y)[:, None], ab
 
 
-def l_ab_to_rgb(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741  (L is the field's name for lightness)
+def rgb_to_l(rgb: Array) -> Array:
+    """The lightness alone, for less than half the work: sRGB, (N, 3, H, W) in [0, 1] → l (N, 1, H, W)."""
+    return _root_to_l(_lab_root(_mix(_FORWARD[1], srgb_to_linear(rgb))))[:, None]
+
+
+def l_ab_to_rgb(l: Array, ab: Array) -> Array:  # noqa: E741  (L is the field's name for lightness)
     """The inverse of `rgb_to_l_ab`; colours outside sRGB are clipped.
 
     Returns:
         sRGB, (N, 3, H, W), float in [0, 1].
     """
-    _, inverse = _matrices(l.device)
-    y = ((l + 1) * 50 + 16) / 116  # (N, 1, H, W)
-    a, b = (ab * AB_SCALE).split(1, dim=1)
-    roots = torch.cat((y + a / 500, y, y - b / 200), dim=1)
-    return linear_to_srgb(_mix(inverse, _lab_cube(roots)).clamp(0, 1)).clamp(0, 1)
+    xp = array_namespace(l, ab)
+    y = _l_to_root(l)  # (N, 1, H, W)
+    a, b = ab[:, :1] * AB_SCALE, ab[:, 1:] * AB_SCALE
+    xyz = _lab_cube(xp.concat((y + a / 500, y, y - b / 200), axis=1))
+    linear = xp.stack([_mix(weights, xyz) for weights in _INVERSE], axis=1)
+    return linear_to_srgb(linear.clip(0, 1)).clip(0, 1)
 
 
-def l_to_grey(l: Tensor) -> Tensor:  # noqa: E741
+def _root_to_l(root: Array) -> Array:
+    return (116 * root - 16) / 50 - 1
+
+
+def _l_to_root(l: Array) -> Array:  # noqa: E741
+    return ((l + 1) * 50 + 16) / 116
+
+
+def l_to_grey(l: Array) -> Array:  # noqa: E741
     """The sRGB value, in [0, 1], of the grey that has lightness l, in [-1, 1]; any shape."""
-    return linear_to_srgb(_lab_cube(((l + 1) * 50 + 16) / 116).clamp(0, 1))
+    return linear_to_srgb(_lab_cube(_l_to_root(l)).clip(0, 1))
 
 
-def grey_to_l(grey: Tensor) -> Tensor:
+def grey_to_l(grey: Array) -> Array:
     """The inverse of `l_to_grey`; any shape."""
-    return (116 * _lab_root(srgb_to_linear(grey)) - 16) / 50 - 1
+    return _root_to_l(_lab_root(srgb_to_linear(grey)))
 
 
-def bytes_to_rgb(pictures: Tensor) -> Tensor:
+def bytes_to_rgb(pictures: Array) -> Array:
     """8-bit pictures, (N, H, W, 3), as the data sets store them → float (N, 3, H, W) in [0, 1]."""
-    return pictures.permute(0, 3, 1, 2).float() / 255
+    xp = array_namespace(pictures)
+    return xp.astype(xp.permute_dims(pictures, (0, 3, 1, 2)), xp.float32) / 255
 
 
-def rgb_to_bytes(rgb: Tensor) -> Tensor:
+def rgb_to_bytes(rgb: Array) -> Array:
     """The inverse of `bytes_to_rgb`, rounded to the nearest of 256 steps."""
-    return (rgb.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+    xp = array_namespace(rgb)
+    return xp.permute_dims(xp.astype((rgb.clip(0, 1) * 255).round(), xp.uint8), (0, 2, 3, 1))

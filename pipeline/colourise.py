@@ -1,30 +1,27 @@
 """What one does with a trained model: colour a photograph of any size."""
 
+import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from pipeline import guided, models, photographs
-from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
+from pipeline import guided, inference, photographs
+from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
-from pipeline.training.batches import default_device
+from pipeline.inference import Network
 
 # Pixels of the shorter side of what the network sees. Trained on 32×32 pictures, U-Net and GAN have the most skill on
 # the photographs in datasets/photos.py when these are shrunk to 48 to 64 pixels; above 100 the GAN's colours go wild.
 SIZE = 64
 LONGEST = 4  # times that is the longer side, at most: panoramas are seen smaller
-MULTIPLE = 32  # of the sides that a network of any architecture halves without a remainder
-STRIP = 1 << 18  # pixels that are coloured at full resolution at a time
+STRIP = 1 << 16  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
 GAP = 8  # pixels between pictures that are compared
 COMPARED = 1024  # pixels of the longer side of each of them, at most
-
-Network = Callable[[Tensor], Tensor]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W)
 
 
 class Colouriser:
@@ -34,24 +31,22 @@ class Colouriser:
     strip, so that beside the photograph and the result next to no memory is needed.
 
     Args:
-        network: a trained one, on the device, or any function of that form.
+        network: a trained one, or any function of that form.
         size: pixels of the shorter side of what the network sees. Near the size of the pictures that it was trained
             on, it knows best what it sees; more makes finer colours. Smaller photographs are seen as they are.
-        device: where to compute; by default the accelerator there is, or the CPU.
     """
 
-    def __init__(self, network: Network, size: int = SIZE, device: torch.device | None = None):
-        self.network, self.size, self.device = network, size, device or default_device()
+    def __init__(self, network: Network, size: int = SIZE):
+        self.network, self.size = network, size
 
     @classmethod
     def load(cls, path: Path | str, size: int = SIZE) -> Self:
-        """A colouriser from the file of a model, on the accelerator there is, or the CPU.
+        """A colouriser from the file of a model: what training wrote, or, to do without torch, what `export` wrote.
 
         Raises:
             PipelineError: there is no such file, it is not a model, or it is the judge or an encoder.
         """
-        network, _ = models.load(Path(path), "colouriser")
-        return cls(network.to(device=default_device(), memory_format=torch.channels_last), size)
+        return cls(inference.load(Path(path)), size)
 
     def __call__(self, picture: Image.Image) -> Image.Image:
         """Colour a picture.
@@ -68,76 +63,70 @@ class Colouriser:
         """
         return self.batch([picture])[0]
 
-    @torch.inference_mode()
     def batch(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
         """Colour pictures; those of one shape go through the network together. See `__call__`."""
         separated = [photographs.separate(photographs.upright(picture)) for picture in pictures]
         seen = [self._small(opaque) for opaque, _ in separated]
         coloured = []
         for (opaque, alpha), l, ab in zip(separated, seen, self._paint(seen), strict=True):  # noqa: E741
-            result = self._enlarge(opaque, guided.fit(l, ab))
+            result = _enlarge(opaque, guided.fit(l, ab))
             if alpha:
                 result.putalpha(alpha)
             coloured.append(result)
         return coloured
 
-    def _small(self, opaque: Image.Image) -> Tensor:
-        """What the network sees, (1, 1, h, w) in [-1, 1]."""
+    def _small(self, opaque: Image.Image) -> np.ndarray:
+        """What the network sees, (1, h, w) in [-1, 1]."""
         sides = opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
         smaller = [max(1, round(side * scale)) for side in sides]
         resized = photographs.to_8_bits(opaque).resize(smaller, Image.Resampling.LANCZOS, reducing_gap=2)
-        return _lightness(resized, self.device)
+        return _lightness(resized)
 
-    def _paint(self, seen: Sequence[Tensor]) -> list[Tensor]:
-        """What the network paints, (1, 2, h, w), for each l, (1, 1, h, w)."""
-        padded = [_pad(l) for l in seen]  # noqa: E741
+    def _paint(self, seen: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the network paints, (2, h, w), for each l, (1, h, w)."""
         alike = defaultdict(list)
-        for index, l in enumerate(padded):  # noqa: E741
+        for index, l in enumerate(seen):  # noqa: E741
             alike[l.shape].append(index)
         painted = {}
         for indices in alike.values():
-            batch = self.network(torch.cat([padded[index] for index in indices]))
-            if not batch.isfinite().all():
+            batch = self.network(np.stack([seen[index] for index in indices]))
+            if not np.isfinite(batch).all():
                 raise PipelineError("the model's colours are not finite numbers; train it with a lower learning rate")
-            painted |= dict(zip(indices, batch.split(1), strict=True))
-        return [painted[index][:, :, : l.shape[2], : l.shape[3]] for index, l in enumerate(seen)]  # noqa: E741
-
-    def _enlarge(self, opaque: Image.Image, coefficients: Tensor) -> Image.Image:
-        """A picture of mode RGB with the lightness of a photograph and the colours of a small copy."""
-        width, height = opaque.size
-        widened = guided.widen(coefficients, width)
-        result = Image.new("RGB", opaque.size)
-        rows = max(1, STRIP // width)
-        for top in range(0, height, rows):
-            strip = opaque.crop((0, top, width, min(top + rows, height)))
-            l = _lightness(strip, self.device)  # noqa: E741  (1, 1, rows, width)
-            rgb = l_ab_to_rgb(l, guided.apply(l, widened, top, height))
-            result.paste(Image.fromarray(rgb_to_bytes(rgb)[0].cpu().numpy()), (0, top))
-        return result
+            painted |= dict(zip(indices, batch, strict=True))
+        return [painted[index] for index in range(len(seen))]
 
 
-def _lightness(opaque: Image.Image, device: torch.device) -> Tensor:
-    """Of a picture of mode RGB, L or I;16: (1, 1, H, W) in [-1, 1]."""
-    values = np.array(opaque)
+def _enlarge(opaque: Image.Image, coefficients: np.ndarray) -> Image.Image:
+    """A picture of mode RGB with the lightness of a photograph and the colours of a small copy."""
+    width, height = opaque.size
+    widened = guided.widen(coefficients, width)
+    rows = max(1, STRIP // width)
+
+    def colour(top: int) -> Image.Image:
+        l = _lightness(opaque.crop((0, top, width, min(top + rows, height))))  # noqa: E741  (1, rows, width)
+        rgb = l_ab_to_rgb(l[None], guided.apply(l, widened, top, height)[None])
+        return Image.fromarray(rgb_to_bytes(rgb)[0])
+
+    result = Image.new("RGB", opaque.size)
+    tops = range(0, height, rows)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and Pillow let go of Python's lock while they compute
+        for top, strip in zip(tops, pool.map(colour, tops), strict=True):
+            result.paste(strip, (0, top))
+    return result
+
+
+def _lightness(opaque: Image.Image) -> np.ndarray:
+    """Of a picture of mode RGB, L or I;16: (1, H, W) in [-1, 1]."""
+    values = np.asarray(opaque)
     if values.ndim == 2:
-        grey = torch.from_numpy(values.astype(np.float32) / np.iinfo(values.dtype).max)
-        return grey_to_l(grey.to(device))[None, None]
-    return rgb_to_l_ab(bytes_to_rgb(torch.from_numpy(values).to(device)[None]))[0]
+        return grey_to_l(values.astype(np.float32) / np.iinfo(values.dtype).max)[None]
+    return rgb_to_l(bytes_to_rgb(values[None]))[0]
 
 
-def _pad(l: Tensor) -> Tensor:  # noqa: E741
-    """Reflect a picture, (1, 1, H, W), at its lower and right edge, as often as it takes to the next multiple."""
-    for dimension in (2, 3):
-        side = l.shape[dimension]
-        places = np.pad(np.arange(side), (0, -side % MULTIPLE), mode="reflect")
-        l = l.index_select(dimension, torch.from_numpy(places).to(l.device))  # noqa: E741
-    return l
-
-
-def paint_nothing(l: Tensor) -> Tensor:  # noqa: E741
+def paint_nothing(l: np.ndarray) -> np.ndarray:  # noqa: E741
     """A network, as it were, that makes photographs grey."""
-    return torch.zeros_like(l).expand(-1, 2, -1, -1)
+    return np.zeros_like(l).repeat(2, axis=1)
 
 
 def compare(picture: Image.Image, unet: Colouriser, gan: Colouriser) -> Image.Image:

@@ -16,7 +16,7 @@ from pipeline import metrics, models, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
-from pipeline.files import write_all
+from pipeline.files import sha256, write_all
 from pipeline.params import Params
 from pipeline.results import Measurements, with_intervals
 from pipeline.training.batches import default_device, fit_batch
@@ -48,6 +48,7 @@ def run(params: Params) -> None:
         "encoder": unet["encoder"],
         "pictures": len(test.pictures),
         "seed": params.seed,
+        "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
     }
     pictures = paint(test.pictures[: params.evaluate.grid], colourisers, default_device())
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
@@ -71,11 +72,15 @@ def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    path = Path(f"models/{name}.safetensors")
+    path = _path(name)
     network, about = models.load(path, kind)
     if about["data"] != target:
         raise PipelineError(f"{path}: given one trained on {about['data']}, needed {target}; run `dvc repro`")
     return network.to(device=default_device(), memory_format=torch.channels_last), about
+
+
+def _path(name: str) -> Path:
+    return Path(f"models/{name}.safetensors")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

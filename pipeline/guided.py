@@ -7,9 +7,8 @@ means over windows, which would blur the small colours, too. Here they are such 
 through its own l and ab: lightness adds the edges that the small picture has no room for, and takes nothing away.
 """
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
+from scipy.ndimage import uniform_filter
 
 # Tried: radii 1 to 4 and ε 0.0001 to 0.1, on the true colours of the seven photographs in datasets/photos.py, shrunk to
 # 64 and to 128 pixels. These bring them back 8 % closer than bilinear enlargement on average, and no photograph worse;
@@ -18,53 +17,61 @@ RADIUS = 1  # pixels of the small picture around each, in the windows that a lin
 SMOOTHNESS = 0.03  # the papers' ε, a variance of l in [-1, 1]: what varies much less than that has one colour
 
 
-def fit(l: Tensor, ab: Tensor, radius: int = RADIUS, smoothness: float = SMOOTHNESS) -> Tensor:  # noqa: E741
+def fit(l: np.ndarray, ab: np.ndarray, radius: int = RADIUS, smoothness: float = SMOOTHNESS) -> np.ndarray:  # noqa: E741
     """Find the coefficients of each pixel; slopes are those of 2013, equations 5 and 8.
 
     Args:
-        l: lightness of a small picture, (1, 1, H, W) in [-1, 1].
-        ab: its colours, (1, 2, H, W).
+        l: lightness of a small picture, (1, H, W) in [-1, 1].
+        ab: its colours, (2, H, W).
         radius: of the windows, in pixels.
         smoothness: above 0; the larger, the less colour follows lightness.
 
     Returns:
-        Slopes of a and b, then their offsets, (1, 4, H, W).
+        Slopes of a and b, then their offsets, (4, H, W).
     """
     mean_l, mean_ab = _mean(l, radius), _mean(ab, radius)
     variance = _mean(l * l, radius) - mean_l**2
     covariance = _mean(l * ab, radius) - mean_l * mean_ab
     slope = _mean(covariance / (variance + smoothness), radius)
-    return torch.cat((slope, ab - slope * l), dim=1)
+    return np.concatenate((slope, ab - slope * l))
 
 
-def _mean(values: Tensor, radius: int) -> Tensor:
-    """Mean over the part of the (2 · radius + 1)² window that lies in the picture."""
-    return F.avg_pool2d(values, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+def _mean(values: np.ndarray, radius: int) -> np.ndarray:
+    """Mean over the part of the (2 · radius + 1)² window that lies in the picture, (C, H, W)."""
+    window = (1, 2 * radius + 1, 2 * radius + 1)
+    inside = uniform_filter(np.ones_like(values[:1]), window, mode="constant")
+    return uniform_filter(values, window, mode="constant") / inside
 
 
-def widen(coefficients: Tensor, width: int) -> Tensor:
-    """Enlarge coefficients, (1, 4, h, w), to the width of the large picture, (1, 4, h, width), for `apply`."""
-    return F.interpolate(coefficients, size=(coefficients.shape[2], width), mode="bilinear")
+def widen(coefficients: np.ndarray, width: int) -> np.ndarray:
+    """Enlarge coefficients, (4, h, w), to the width of the large picture, (4, h, width), for `apply`."""
+    return _interpolate(coefficients, np.arange(width), width, axis=2)
 
 
-def apply(l: Tensor, widened: Tensor, top: int, height: int) -> Tensor:  # noqa: E741
+def apply(l: np.ndarray, widened: np.ndarray, top: int, height: int) -> np.ndarray:  # noqa: E741
     """Colours of a strip of the large picture.
 
     Args:
-        l: lightness of the strip, (1, 1, rows, W) in [-1, 1].
-        widened: coefficients, (1, 4, h, W).
+        l: lightness of the strip, (1, rows, W) in [-1, 1].
+        widened: coefficients, (4, h, W).
         top: the strip's first row.
         height: of the whole large picture.
 
     Returns:
-        ab, (1, 2, rows, W).
+        ab, (2, rows, W).
     """
-    small = widened.shape[2]
-    rows = torch.arange(top, top + l.shape[2], device=l.device)
-    # The edges of the two pictures, not the centres of their corner pixels, lie on each other, as in `F.interpolate`.
-    places = ((rows + 0.5) * (small / height) - 0.5).clamp(0, small - 1)
-    above = places.long()
-    below = (above + 1).clamp_max(small - 1)
-    share = (places - above).view(-1, 1)  # (rows, 1), of the row below
-    slope, offset = torch.lerp(widened[:, :, above], widened[:, :, below], share).chunk(2, dim=1)
+    slope, offset = np.split(_interpolate(widened, np.arange(top, top + l.shape[1]), height, axis=1), 2)
     return slope * l + offset
+
+
+def _interpolate(values: np.ndarray, places: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Linear interpolation at some places of an axis that is enlarged, or not, to a length.
+
+    The edges of the two pictures lie on each other, not the centres of their corner pixels.
+    """
+    small = values.shape[axis]
+    there = ((places + 0.5) * (small / length) - 0.5).clip(0, small - 1)
+    before = there.astype(np.intp)
+    share = np.expand_dims((there - before).astype(values.dtype), tuple(range(1, values.ndim - axis)))
+    first, second = (values.take(index, axis) for index in (before, (before + 1).clip(max=small - 1)))
+    return first + share * (second - first)

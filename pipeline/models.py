@@ -1,6 +1,5 @@
 """Trained networks as files: safetensors, with all in their metadata that it takes to rebuild and to judge them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from pipeline.errors import PipelineError
+from pipeline import metadata
 from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
@@ -27,8 +26,8 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
     """
     about = {"kind": kind, "architecture": architecture, **about, "torch": torch.__version__}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    metadata = {name: json.dumps(value) for name, value in about.items()}
-    write_all({path: lambda unfinished: safetensors.torch.save_file(weights, unfinished, metadata)})
+    strings = metadata.encode(about)
+    write_all({path: lambda unfinished: safetensors.torch.save_file(weights, unfinished, strings)})
 
 
 def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -42,14 +41,11 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            about = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            about = metadata.decode(file.metadata() or {}, path, kind)
     except FileNotFoundError:
-        raise PipelineError(f"{path}: no such model; run `dvc repro`, or name a file that it wrote") from None
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
-        raise PipelineError(f"{path}: not a model of this project ({error}); run `dvc repro` to make one") from None
-    if about.get("kind") != kind:
-        given = about.get("kind", "an unknown kind")
-        raise PipelineError(f"{path}: given a model that is a {given}, allowed: a {kind}; name another file")
+        raise metadata.no_such_model(path) from None
+    except (OSError, SafetensorError) as error:
+        raise metadata.not_a_model(path, error) from None
     network = _build(about)
     network.load_state_dict(safetensors.torch.load_file(path))
     return network.eval(), about

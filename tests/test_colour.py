@@ -11,6 +11,7 @@ from pipeline.colour import (
     l_to_grey,
     linear_to_srgb,
     rgb_to_bytes,
+    rgb_to_l,
     rgb_to_l_ab,
     srgb_to_linear,
 )
@@ -92,3 +93,18 @@ def test_gradients_are_finite_for_black_grey_and_white(value):
 def test_bytes_are_rounded_to_the_nearest_step():
     rgb = torch.tensor([0.4 / 255, 0.6 / 255, 1.2]).reshape(1, 3, 1, 1)
     assert rgb_to_bytes(rgb).flatten().tolist() == [0, 1, 255]
+
+
+def test_arrays_of_numpy_give_what_tensors_give(pictures):
+    rgb = bytes_to_rgb(pictures)
+    light, ab = rgb_to_l_ab(rgb)
+    of_numpy = bytes_to_rgb(pictures.numpy())
+    assert of_numpy.dtype == np.float32
+    for found, expected in zip(rgb_to_l_ab(of_numpy), (light, ab), strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    for lightness in (rgb_to_l(of_numpy), rgb_to_l(rgb)):
+        np.testing.assert_allclose(lightness, light, atol=1e-6)
+    assert np.array_equal(rgb_to_bytes(l_ab_to_rgb(light.numpy(), ab.numpy())), pictures)
+    greys = np.linspace(0, 1, 100, dtype=np.float32)
+    np.testing.assert_allclose(l_to_grey(grey_to_l(greys)), greys, atol=1e-5)

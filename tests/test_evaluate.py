@@ -12,6 +12,7 @@ from pipeline import evaluate, models, params, plots, report, results
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
+from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 
@@ -223,6 +224,8 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
     assert {name: after[name] for name in before} == before
 
     found = json.loads(after["metrics/evaluate.json"])
+    digests = found["measured_on"].pop("sha256")
+    assert digests == {name: sha256(Path(f"models/{name}.safetensors")) for name in ("unet", "gan", "judge")}
     assert found["measured_on"] == {
         "case": "photos",
         "target": "photos32",

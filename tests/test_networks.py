@@ -5,6 +5,7 @@ import torchvision.models
 from skimage.color import rgb2lab
 
 from pipeline.networks import encoder
+from pipeline.networks.any_size import AnySize, mirrored
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.networks.generator import unet
@@ -85,3 +86,17 @@ def test_folded_imagenet_weights_see_a_grey_picture_as_the_colour_network_does()
         given = first(torch.from_numpy(np.float32(lightness))[:, None])
     inner = (..., slice(2, -2), slice(2, -2))  # the border is padded with another grey
     torch.testing.assert_close(given[inner], expected[inner], rtol=1e-3, atol=1e-3)
+
+
+def test_a_colouriser_of_any_size_is_the_network_itself_where_that_needs_no_padding():
+    network = unet("resnet20").eval()
+    l = torch.rand(2, 1, 64, 32)  # noqa: E741
+    torch.testing.assert_close(AnySize(network)(l), network(l))
+    assert AnySize(network)(torch.rand(1, 1, 33, 7)).shape == (1, 2, 33, 7)
+
+
+def test_what_a_network_sees_beyond_the_edge_is_the_picture_mirrored():
+    assert mirrored(33).tolist() == [*range(33), *range(31, 0, -1)]
+    assert mirrored(3).tolist() == [0, 1, 2, 1] * 8
+    assert mirrored(1).tolist() == [0] * 32
+    assert mirrored(32).tolist() == list(range(32))

@@ -36,6 +36,10 @@ PHOTOS32 = Pictures("photos32", 32, photos.PHOTOGRAPHS, photos.LICENCE)
 PHOTOS96 = Pictures("photos96", 96, photos.PHOTOGRAPHS, photos.LICENCE)
 FOLDER_LICENCE = "That of the pictures in the folder."
 IMAGENET_LICENCE = "BSD 3-Clause (torchvision); ImageNet's pictures, which made the weights, are for research only."
+LICENCES = {pictures.name: pictures.licence for pictures in (CIFAR10, STL10, PHOTOS32, PHOTOS96)} | {
+    "folder": FOLDER_LICENCE,
+    "imagenet": IMAGENET_LICENCE,
+}
 WEIGHTS = "weights.pth"  # the name that ImageNet weights get in data/encoder
 
 

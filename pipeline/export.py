@@ -1,0 +1,86 @@
+"""A trained colouriser as an ONNX file, which other programs read, too, and a model card beside it."""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from pipeline import metadata, model_card, models
+from pipeline.colourise_files import find_model
+from pipeline.errors import PipelineError
+from pipeline.files import write_all
+from pipeline.networks.any_size import AnySize
+
+CHECKED = ((1, 32, 32), (2, 45, 77), (1, 160, 96))  # pictures, height, width
+TOLERANCE = 1e-3  # of ab, in units of ab / 110
+
+
+def run(model: str | None, out: Path | None) -> None:
+    """Write the ONNX file and its card, FILE.md, both or none.
+
+    Args:
+        model: unet, gan or the path of a .safetensors file; by default unet.
+        out: the ONNX file; by default beside the model.
+
+    Raises:
+        PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
+    """
+    path = find_model(model or "unet")
+    network, about = models.load(path, "colouriser")
+    out = out or path.with_suffix(".onnx")
+    if out.suffix != ".onnx":
+        raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")
+    network = AnySize(network).eval()
+    content = to_onnx(network, about)
+    difference = largest_difference(network, content)
+    if not difference <= TOLERANCE:
+        raise PipelineError(f"{path}: onnxruntime's ab differs by {difference:.2g}, allowed: {TOLERANCE}; not exported")
+    page = model_card.write(path, out.name, about, difference)
+    try:
+        write_all(
+            {
+                out: lambda unfinished: unfinished.write_bytes(content),
+                out.with_suffix(".md"): lambda unfinished: unfinished.write_text(page, encoding="utf-8"),
+            }
+        )
+    except OSError as error:
+        raise PipelineError(f"--out {out}: {error.strerror}; give a file that can be written") from None
+    print(f"written: {out} and {out.with_suffix('.md')}; ab differs from torch's by {difference:.1g} at most")
+
+
+def to_onnx(network: nn.Module, about: Mapping[str, Any]) -> bytes:
+    """An ONNX model, l → ab, with any number of pictures of any height and width, and what is known about it."""
+    axes = {0: "pictures", 2: "height", 3: "width"}
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it says much, to nobody's use
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network, (torch.zeros(2, 1, 90, 70),), input_names=["l"], output_names=["ab"], dynamic_shapes=(axes,)
+        )
+    model = program.model_proto
+    for axis, name in axes.items():
+        model.graph.output[0].type.tensor_type.shape.dim[axis].dim_param = name
+    for part in (*model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]  # where in the sources, on this machine, each came from
+    onnx.helper.set_model_props(model, metadata.encode(about))
+    return model.SerializeToString()
+
+
+@torch.inference_mode()
+def largest_difference(network: nn.Module, content: bytes) -> float:
+    """Between the ab of torch and of onnxruntime, at any pixel of random pictures of several sizes."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    differences = []
+    for count, height, width in CHECKED:
+        l = random.uniform(-1, 1, (count, 1, height, width)).astype(np.float32)  # noqa: E741
+        (ab,) = session.run(["ab"], {"l": l})
+        differences.append(np.abs(ab - network(torch.from_numpy(l)).numpy()).max())
+    return float(max(differences))  # NaN stays NaN

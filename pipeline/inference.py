@@ -1,0 +1,54 @@
+"""The file of a model → a function of arrays. torch is imported for its own files alone: it takes seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import metadata
+
+Network = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
+
+
+def load(path: Path) -> Network:
+    """A colouriser, on the accelerator there is, or the CPU, for pictures of any height and width.
+
+    Args:
+        path: a .safetensors file that training wrote, or an .onnx file that `export` wrote.
+
+    Raises:
+        PipelineError: there is no such file, it is not a model, or it is the judge or an encoder.
+    """
+    return _load_onnx(path) if path.suffix == ".onnx" else _load_safetensors(path)
+
+
+def _load_safetensors(path: Path) -> Network:
+    import torch
+
+    from pipeline import models
+    from pipeline.networks.any_size import AnySize
+    from pipeline.training.batches import default_device
+
+    network, _ = models.load(path, "colouriser")
+    network = AnySize(network).to(device=default_device(), memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def paint(l: np.ndarray) -> np.ndarray:  # noqa: E741
+        return network(torch.from_numpy(l).to(default_device())).cpu().numpy()
+
+    return paint
+
+
+def _load_onnx(path: Path) -> Network:
+    import onnxruntime
+
+    if not path.exists():
+        raise metadata.no_such_model(path)
+    there = onnxruntime.get_available_providers()
+    providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in there]
+    try:
+        session = onnxruntime.InferenceSession(path, providers=providers)
+    except Exception as error:  # of a dozen kinds, which have no more than this in common
+        raise metadata.not_a_model(path, error) from None
+    metadata.decode(session.get_modelmeta().custom_metadata_map, path, "colouriser")
+    return lambda l: session.run(["ab"], {"l": l})[0]  # noqa: E741

@@ -1,0 +1,95 @@
+"""What one should know before using a model, as a page of Markdown (Mitchell et al. 2019, 'Model Cards')."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import report
+from pipeline.datasets.sources import LICENCES
+from pipeline.files import sha256
+
+PAGE = """\
+# {name}: colours for greyscale pictures
+
+A U-Net (fastai's `DynamicUnet`) on {architecture}, {how}.
+
+| | Name | Shape | Values, float32 |
+| --- | --- | --- | --- |
+| input | `l` | pictures, 1, height, width | L* / 50 − 1 (CIE 1976 L*a*b*, D65), in [-1, 1] |
+| output | `ab` | pictures, 2, height, width | a* / 110 and b* / 110, in about [-1, 1] |
+
+Any number of pictures, any height and width. Colours are best for pictures of about the size that it was trained on:
+shrink a photograph, and enlarge the colours, as does `python -m pipeline colourise PHOTO --out DIR --model {file}`
+
+## Training
+
+- pictures: {data}
+- encoder pretrained on: {encoder}
+{settings}
+- seed {seed}, torch {torch}
+
+## Figures
+
+{figures}
+
+What onnxruntime computes with it differs from what torch does by {difference:.1g} in ab at most, on random pictures of
+three sizes.
+
+## Licences of what it learnt from
+
+{licences}
+
+## Limits
+
+The colours are guesses. No grey photograph tells which colour a coat had, so they are no evidence of how anything
+looked. The model knows pictures of the kind that it was trained on, and little of others. Trained with L1 it paints
+pale where several colours are likely; against a discriminator, boldly, and at times wrongly.
+"""
+
+
+def write(path: Path, file: str, about: Mapping[str, Any], difference: float) -> str:
+    """The page.
+
+    Args:
+        path: of the .safetensors file.
+        file: the name of the ONNX file.
+        about: what that file says of the model.
+        difference: of its ONNX file's ab from torch's, at most.
+    """
+    stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
+    return PAGE.format(
+        **about,
+        name=path.stem,
+        file=file,
+        how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),
+        settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
+        figures=_figures(path),
+        difference=difference,
+        licences="\n".join(
+            f"- {name}: {LICENCES[name]}" for name in sorted({about["data"], about["encoder"]} & LICENCES.keys())
+        ),
+    )
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
+def _figures(path: Path) -> str:
+    """A table of what evaluate measured, if it was this very file that it measured."""
+    try:
+        results = json.loads(report.FIGURES.read_text(encoding="utf-8"))
+        measured_on = results["measured_on"]
+        (who,) = (name for name, digest in measured_on["sha256"].items() if digest == sha256(path))
+        values = results[who]
+    except (OSError, ValueError, KeyError):
+        return f"None: {report.FIGURES} is not about this model."
+    rows = [
+        f"| {metric} | {values[metric]:.4g} | {values[f'{metric}_low']:.4g} to {values[f'{metric}_high']:.4g} |"
+        for metric in values
+        if not metric.endswith(("_low", "_high"))
+    ]
+    where = f"On {measured_on['pictures']} test pictures of {measured_on['target']}"
+    said = f"{where}; the README says what each figure means, and where it misleads."
+    return "\n".join((said, "", "| Figure | Value | 95 % interval |", "| --- | --- | --- |", *rows))

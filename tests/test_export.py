@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import export, inference, models, report
+from pipeline.colourise import Colouriser
+from pipeline.datasets import photos
+from pipeline.errors import PipelineError
+from pipeline.files import sha256
+from pipeline.networks.classifier import Classifier
+from pipeline.networks.generator import unet
+
+ABOUT = {"data": "cifar10", "encoder": "stl10", "seed": 3, "unet": {"epochs": 2, "learning_rate": 0.01}}
+
+
+@pytest.fixture
+def quick(exported, monkeypatch):
+    """What was exported is taken for what would be exported now."""
+    monkeypatch.setattr(export, "to_onnx", lambda network, about: (exported / "unet.onnx").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder with a model of random weights, its ONNX file and its card."""
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(0)
+    network = unet("resnet20")
+    models.save(folder / "unet.safetensors", network, kind="colouriser", architecture="resnet20", **ABOUT)
+    export.run(str(folder / "unet.safetensors"), None)
+    return folder
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_file_and_a_card_are_beside_the_model(exported):
+    assert sorted(files(exported)) == ["unet.md", "unet.onnx", "unet.safetensors"]
+    onnx.checker.check_model(exported / "unet.onnx", full_check=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 32, 32), (3, 1, 40, 97), (1, 1, 128, 64), (2, 1, 5, 200), (1, 1, 1, 1)])
+def test_any_number_of_pictures_of_any_size_get_the_colours_that_torch_gives_them(exported, shape):
+    l = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)  # noqa: E741
+    found = inference.load(exported / "unet.onnx")(l)
+    assert found.shape == (shape[0], 2, *shape[2:])
+    np.testing.assert_allclose(found, inference.load(exported / "unet.safetensors")(l), atol=export.TOLERANCE)
+    assert found.std() > 10 * export.TOLERANCE or found.size == 2
+
+
+def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
+    session = onnxruntime.InferenceSession(exported / "unet.onnx")
+    assert [axis.shape for axis in session.get_inputs()] == [["pictures", 1, "height", "width"]]
+    assert [axis.shape for axis in session.get_outputs()] == [["pictures", 2, "height", "width"]]
+    assert session.get_modelmeta().custom_metadata_map["data"] == '"cifar10"'
+    content = (exported / "unet.onnx").read_bytes()
+    assert str(Path(export.__file__).parents[1]).encode() not in content
+    assert b"site-packages" not in content
+
+
+def test_a_photograph_is_coloured_alike_and_without_torch(exported, tmp_path):
+    photos.load("coffee").resize((300, 200)).save(tmp_path / "photo.png")
+    command = (
+        "import sys; from pipeline.cli import app; "
+        f"app(['colourise', 'photo.png', '--out', 'out', '--model', {str(exported / 'unet.onnx')!r}], "
+        "standalone_mode=False); assert not {'torch', 'fastai'} & sys.modules.keys()"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", command], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with Image.open(tmp_path / "photo.png") as photograph:
+        expected = Colouriser.load(exported / "unet.safetensors")(photograph)
+    with Image.open(tmp_path / "out/photo.png") as found:
+        assert np.abs(np.array(found).astype(int) - np.array(expected)).max() <= 1
+
+
+def test_the_card_tells_the_training_and_the_licences(exported):
+    card = (exported / "unet.md").read_text()
+    for said in ("cifar10", "stl10", "seed 3", "epochs 2, learning rate 0.01", "trained with an L1 loss.", "Coates"):
+        assert said in card
+    assert "None: metrics/evaluate.json is not about this model." in card
+
+
+def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, monkeypatch):
+    digest = sha256(exported / "unet.safetensors")
+    results = (
+        '{"unet": {"skill": 0.125, "skill_low": 0.1, "skill_high": 0.15}, "measured_on": {"sha256": {"unet": "%s"}, '
+    )
+    results += '"pictures": 9, "target": "cifar10"}}'
+    monkeypatch.setattr(report, "FIGURES", tmp_path / "evaluate.json")
+    for measured, there in ((digest, True), ("another", False)):
+        report.FIGURES.write_text(results % measured)
+        export.run(str(exported / "unet.safetensors"), tmp_path / "x.onnx")
+        assert ("| skill | 0.125 | 0.1 to 0.15 |" in (tmp_path / "x.md").read_text()) == there
+
+
+def test_a_file_that_computes_something_else_is_not_written(quick, tmp_path):
+    other = tmp_path / "other.safetensors"
+    models.save(other, unet("resnet20"), kind="colouriser", architecture="resnet20", **ABOUT)
+    with pytest.raises(PipelineError, match="onnxruntime's ab differs by"):
+        export.run(str(other), None)
+    assert list(files(tmp_path)) == ["other.safetensors"]
+
+
+def refusal(work, *arguments):
+    with pytest.raises(PipelineError) as caught:
+        work(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_path):
+    judge = tmp_path / "judge.safetensors"
+    models.save(judge, Classifier("resnet20", 3, 2), kind="classifier", architecture="resnet20", channels=3, classes=2)
+    model = str(exported / "unet.safetensors")
+    assert "there is no pix2pix" in refusal(export.run, "pix2pix", None)
+    assert "given a model that is a classifier" in refusal(export.run, str(judge), None)
+    assert "allowed: .onnx" in refusal(export.run, model, tmp_path / "unet.pth")
+    (tmp_path / "file").write_text("")
+    assert "give a file that can be written" in refusal(export.run, model, tmp_path / "file" / "x.onnx")
+    assert sorted(files(tmp_path)) == ["file", "judge.safetensors"]
+
+
+def test_what_is_no_onnx_model_of_a_colouriser_is_refused_in_one_line(exported, tmp_path):
+    path = tmp_path / "x.onnx"
+    assert "no such model" in refusal(inference.load, path)
+    path.write_text("not a model")
+    assert "not a model of this project" in refusal(inference.load, path)
+    content = (exported / "unet.onnx").read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert "not a model of this project" in refusal(inference.load, path)
+    path.write_bytes(b"")
+    assert str(path) in refusal(inference.load, path)
+    foreign = onnx.load(exported / "unet.onnx")
+    del foreign.metadata_props[:]
+    onnx.save(foreign, path)
+    assert "given a model of an unknown kind, allowed: a colouriser" in refusal(inference.load, path)
