@@ -1,32 +1,35 @@
 """How fast photographs are coloured, and in how much memory: `python benchmarks/colourise.py MODEL`.
 
-Measures, model loaded, from file to file: one JPEG of 24 megapixels, and a folder of 640×480 JPEGs. The pictures are
-made of the photographs that scikit-image and scikit-learn carry, in a temporary folder, by a process of its own, so
-that making them does not count. Peak memory is that of the whole process, libraries and model included.
+Measures, from file to file: the command, from its start to the one 640×480 JPEG that it colours; and with the model
+loaded a JPEG of 24 megapixels, and a folder of 640×480 JPEGs. The pictures are made of the photographs that
+scikit-image and scikit-learn carry, in a temporary folder, by a process of its own, so that making them does not count.
+Peak memory is that of the whole process, libraries and model included.
 """
 
 import argparse
 import multiprocessing
+import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
 LARGE = (6000, 4000)
 SMALL = (640, 480)
-NUMBER = 60  # of small ones
 RUNS = 3
 NOISE = 4  # levels, as a camera's sensor adds; without, an enlarged picture would be decoded faster than a photograph
 
 
-def make(folder: Path) -> None:
-    """Write large.jpg and small/*.jpg."""
+def make(folder: Path, number: int) -> None:
+    """Write large.jpg and small/*.jpg, so many of them."""
     import numpy as np
     from PIL import Image
 
@@ -40,8 +43,8 @@ def make(folder: Path) -> None:
 
     (folder / "small").mkdir()
     save("china", LARGE, folder / "large.jpg")
-    for number in range(NUMBER):
-        save(photos.PHOTOGRAPHS[number % len(photos.PHOTOGRAPHS)], SMALL, folder / "small" / f"{number:03}.jpg")
+    for index in range(number):
+        save(photos.PHOTOGRAPHS[index % len(photos.PHOTOGRAPHS)], SMALL, folder / "small" / f"{index:04}.jpg")
 
 
 def seconds(work: Callable[[Path], object], folder: Path) -> float:
@@ -62,16 +65,23 @@ def peak() -> float:
 
 def main() -> None:
     """Measure, and print a table."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("model", type=Path)
-    model = arguments.parse_args().model
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a .safetensors or .onnx file")
+    parser.add_argument("--number", type=int, default=100, help="of the small pictures (default: 100)")
+    arguments = parser.parse_args()
+    model = arguments.model.resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        maker = multiprocessing.get_context("spawn").Process(target=make, args=(folder,))
+        maker = multiprocessing.get_context("spawn").Process(target=make, args=(folder, arguments.number))
         maker.start()
         maker.join()
+        small, large = sorted((folder / "small").iterdir()), folder / "large.jpg"
 
-        import torch
+        def command(out: Path) -> None:
+            options = ["--out", out / "first", "--model", model]
+            subprocess.run([sys.executable, "-m", "pipeline", "colourise", small[0], *options], cwd=ROOT, check=True)
+
+        first = seconds(command, folder)
 
         from pipeline.colourise import Colouriser
         from pipeline.colourise_files import colour_all
@@ -84,20 +94,17 @@ def main() -> None:
             written, failed = colour_all(targets, frozenset(targets.values()), colouriser)
             assert (len(written), failed) == (len(photographs), 0)
 
-        small = sorted((folder / "small").iterdir())
-        each = seconds(lambda out: colour(small, out / "small"), folder) / NUMBER
+        each = seconds(lambda out: colour(small, out / "small"), folder) / len(small)
         after_small = peak()
-        large = seconds(lambda out: colour([folder / "large.jpg"], out / "large"), folder)
+        whole = seconds(lambda out: colour([large], out / "large"), folder)
 
-        print(
-            f"{platform.machine()}, {torch.get_num_threads()} threads, {colouriser.device}, torch {torch.__version__};"
-        )
-        print(f"medians of {RUNS} runs\n")
+        print(f"{model.name}, {platform.machine()}, {os.cpu_count()} CPUs; medians of {RUNS} runs\n")
         print("| From file to file | Time | Peak memory |")
         print("| --- | --- | --- |")
+        print(f"| command, from its start to one JPEG of {SMALL[0]}×{SMALL[1]} | {first:.1f} s | |")
         print(f"| model loaded | | {loaded:.2f} GB |")
-        print(f"| {NUMBER} JPEGs of {SMALL[0]}×{SMALL[1]} | {1 / each:.1f} a second | {after_small:.2f} GB |")
-        print(f"| one JPEG of {LARGE[0]}×{LARGE[1]} | {large:.1f} s | {peak():.2f} GB |")
+        print(f"| {len(small)} JPEGs of {SMALL[0]}×{SMALL[1]} | {1 / each:.1f} a second | {after_small:.2f} GB |")
+        print(f"| one JPEG of {LARGE[0]}×{LARGE[1]} | {whole:.1f} s | {peak():.2f} GB |")
 
 
 if __name__ == "__main__":
