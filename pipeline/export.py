@@ -43,7 +43,8 @@ def run(model: str | None, out: Path | None) -> None:
     difference = largest_difference(network, content)
     if not difference <= TOLERANCE:
         raise PipelineError(f"{path}: onnxruntime's ab differs by {difference:.2g}, allowed: {TOLERANCE}; not exported")
-    page = model_card.write(path, out.name, about, difference)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    page = model_card.write(path, out.name, about, weights, difference)
     try:
         write_all(
             {

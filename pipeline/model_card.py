@@ -12,7 +12,7 @@ from pipeline.files import sha256
 PAGE = """\
 # {name}: colours for greyscale pictures
 
-A U-Net (fastai's `DynamicUnet`) on {architecture}, {how}.
+A U-Net (fastai's `DynamicUnet`) on {architecture}, {how}; {weights:,} weights.
 
 | | Name | Shape | Values, float32 |
 | --- | --- | --- | --- |
@@ -48,13 +48,14 @@ pale where several colours are likely; against a discriminator, boldly, and at t
 """
 
 
-def write(path: Path, file: str, about: Mapping[str, Any], difference: float) -> str:
+def write(path: Path, file: str, about: Mapping[str, Any], weights: int, difference: float) -> str:
     """The page.
 
     Args:
         path: of the .safetensors file.
         file: the name of the ONNX file.
         about: what that file says of the model.
+        weights: how many numbers it learnt.
         difference: of its ONNX file's ab from torch's, at most.
     """
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
@@ -64,6 +65,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], difference: float) ->
         file=file,
         how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
+        weights=weights,
         figures=_figures(path),
         difference=difference,
         licences="\n".join(

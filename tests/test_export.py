@@ -82,7 +82,7 @@ def test_a_photograph_is_coloured_alike_and_without_torch(exported, tmp_path):
 
 def test_the_card_tells_the_training_and_the_licences(exported):
     card = (exported / "unet.md").read_text()
-    for said in ("cifar10", "stl10", "seed 3", "epochs 2, learning rate 0.01", "trained with an L1 loss.", "Coates"):
+    for said in ("cifar10", "stl10", "seed 3", "epochs 2, learning rate 0.01", "trained with an L1 loss; ", "Coates"):
         assert said in card
     assert "None: metrics/evaluate.json is not about this model." in card
 
