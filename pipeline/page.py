@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio_client.utils import is_file_obj, traverse
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline import destinations, photographs
 from pipeline.colourise import SIZE, Colouriser, Network, paint_nothing
@@ -19,7 +19,7 @@ from pipeline.errors import PipelineError
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 MEGAPIXELS = 50  # of a photograph: what a phone's camera makes, and about 0.7 GB while it is coloured
-WAITING = 32  # photographs at most; further ones are told to come back later
+WAITING = 32  # photographs in the queue, at most; whoever sends another is told to come back later
 # Read here, of all that Pillow knows: what cameras, scanners and browsers write. Others are rare, and EPS is a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000")
 SIZES = sorted({32, SIZE, 64, 128, 256})
@@ -159,7 +159,7 @@ def read(path: Path) -> Image.Image:
         given = f"{pixels / 1_000_000:.0f} megapixels"
     except Image.DecompressionBombError:
         given = "far too many pixels"
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise PipelineError(f"not a picture that can be read here; give one of {', '.join(FORMATS)}") from None
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         raise PipelineError(f"a broken picture: {photographs.reason(error)}; give another copy of it") from None

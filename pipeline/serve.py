@@ -30,8 +30,8 @@ MESSAGE = 64 * 1024  # bytes of a request, at most, unless it is an upload
 UPLOAD = "/gradio_api/upload"
 # All that the page needs. Gradio has more: it fetches addresses, processes videos, and runs functions past the queue.
 ROUTES = (
-    *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico", "/robots.txt", UPLOAD),
-    *(f"/gradio_api/{name}" for name in ("queue/", "heartbeat/", "cancel", "startup-events", "info")),
+    *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico", UPLOAD),
+    *("/gradio_api/queue/", "/gradio_api/cancel", "/gradio_api/startup-events"),
 )
 
 
@@ -49,15 +49,17 @@ def run(host: str, port: int, model: str | None) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
+        reason = error.strerror.partition(" (")[0]
         raise PipelineError(
-            f"--host {host} --port {port}: {error.strerror}; give another port, or an address of this computer"
+            f"--host {host} --port {port}: {reason}; give another port, or an address of this computer"
         ) from None
+    networks = load(model)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that uploads are deleted then, too
     with tempfile.TemporaryDirectory(prefix="colourgan-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # Gradio looks when it is imported: its own default is for all users
+        os.environ["GRADIO_TEMP_DIR"] = folder  # before Gradio is imported, whose own default is for all users
         from pipeline import page
 
-        launch(page.build(load(model)), Path(folder), host, port)
+        launch(page.build(networks), Path(folder), host, port)
 
 
 def load(model: str | None) -> dict[str, "Network"]:
