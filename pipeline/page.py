@@ -18,7 +18,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
-MEGAPIXELS = 50  # of a photograph: what a phone's camera makes, and about 0.7 GB while it is coloured
+MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
 WAITING = 32  # photographs in the queue, at most; whoever sends another is told to come back later
 # Read here, of all that Pillow knows: what cameras, scanners and browsers write. Others are rare, and EPS is a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000")

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def run(host: str, port: int, model: str | None) -> None:
         ) from None
     networks = load(model)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that uploads are deleted then, too
-    with tempfile.TemporaryDirectory(prefix="colourgan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="colourgan-", ignore_cleanup_errors=True) as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # before Gradio is imported, whose own default is for all users
         from pipeline import page
 
@@ -75,10 +76,9 @@ def load(model: str | None) -> dict[str, "Network"]:
     from pipeline.colourise_files import MODELS, find_model
 
     paths = {name: path for name, path in MODELS.items() if path.exists()}
-    first = model or next(iter(paths), "unet")
-    path = find_model(first)
-    paths = {path.stem: path} | {name: other for name, other in paths.items() if other != path}
-    return {name: Colouriser.load(path).network for name, path in paths.items()}
+    path = find_model(model or next(iter(paths), "unet"))
+    first = {path.stem: path}
+    return {name: Colouriser.load(path).network for name, path in (first | paths | first).items()}
 
 
 def launch(page: "Page", folder: Path, host: str, port: int, block: bool = True) -> None:
@@ -135,12 +135,13 @@ class Gate:
         await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        path, length = scope["path"], Headers(scope=scope).get("content-length", "")
+        path, headers = scope["path"], Headers(scope=scope)
         if path != "/" and not path.startswith(self.routes):
             return PlainTextResponse("There is no such page here.", 404)
         if scope["method"] != "POST":
             return None
-        if not length.isdecimal():  # in chunks, whose end nobody knows
+        length = headers.get("content-length", "")
+        if not length.isdecimal() or "transfer-encoding" in headers:  # in chunks, whose end nobody knows
             return PlainTextResponse("The request does not say how long it is.", 411)
         # What surrounds a file in an upload is a message, too.
         if int(length) > MESSAGE + (self.megabytes << 20 if path == UPLOAD else 0):
@@ -164,8 +165,6 @@ def sweep(folder: Path, spared: Collection[Path]) -> None:
         spared: what stays there.
     """
     for path in set(folder.iterdir()) - set(spared):
-        try:
+        with suppress(OSError):  # Gradio may be at work on it; the next look is soon
             if time.time() - path.stat().st_mtime > KEPT:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        except FileNotFoundError:  # Gradio has moved an upload in the meantime
-            continue

@@ -2,7 +2,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -23,12 +22,13 @@ from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
 from pipeline import __main__, models, page, serve
-from pipeline.colourise import SIZE
+from pipeline.colourise import SIZE, Colouriser
 from pipeline.errors import PipelineError
 from pipeline.networks.generator import unet
 
 ROOT = Path.cwd()
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ONE_USE = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # none that the server is about to close
 TINTS = {"unet": (33, -22), "gan": (-22, 33)}  # a and b of all that a stand-in paints
 
 
@@ -61,7 +61,7 @@ class Site:
 
     def __init__(self, url, folder, networks):
         self.url, self.folder, self.networks = url, folder, networks
-        self.client = httpx.Client(base_url=url, trust_env=False, timeout=60, limits=httpx.Limits(max_connections=None))
+        self.client = httpx.Client(base_url=url, trust_env=False, timeout=60, limits=ONE_USE)
         functions = self.client.get("config").json()["dependencies"]
         self.colours = next(function["id"] for function in functions if len(function["inputs"]) == 3)
 
@@ -368,13 +368,18 @@ def trained(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained):
+def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained, monkeypatch):
     assert list(serve.load(None)) == ["unet"]
     shutil.copy("models/unet.safetensors", "models/gan.safetensors")
     shutil.copy("models/unet.safetensors", "mine.safetensors")
     assert list(serve.load(None)) == ["unet", "gan"]
     assert list(serve.load("gan")) == ["gan", "unet"]
     assert list(serve.load("mine.safetensors")) == ["mine", "unet", "gan"]
+    shutil.copy("mine.safetensors", "unet.safetensors")
+    loaded = []
+    monkeypatch.setattr(Colouriser, "load", lambda path: loaded.append(str(path)) or Colouriser(None))
+    assert list(serve.load("unet.safetensors")) == ["unet", "gan"]
+    assert loaded == ["unet.safetensors", "models/gan.safetensors"]
     with pytest.raises(PipelineError, match="there is no gone"):
         serve.load("gone")
 
@@ -414,12 +419,13 @@ def test_the_command_serves_the_page_until_it_is_ended_and_leaves_nothing(traine
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(trained), "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, "-m", "pipeline", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as serving:
-        assert serving.stdout.readline() == f"the page is at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
-        site = Site(f"http://127.0.0.1:{port}/", trained, {})
-        _, download, _ = site.colour(site.upload("photo.jpg", encoded()))
-        assert site.fetch(download).status_code == 200
-        serving.send_signal(signal.SIGTERM)
-        serving.communicate()
+        try:
+            assert serving.stdout.readline() == f"the page is at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+            site = Site(f"http://127.0.0.1:{port}/", trained, {})
+            _, download, _ = site.colour(site.upload("photo.jpg", encoded()))
+            assert site.fetch(download).status_code == 200
+        finally:
+            serving.terminate()
     assert serving.returncode == 0
     assert [path.name for path in trained.iterdir()] == ["models"]
 
