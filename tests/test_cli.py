@@ -16,9 +16,9 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
     shown = run(tmp_path, "--help")
-    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report", "colourise"):
+    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report", "colourise", "serve"):
         assert command in shown.stdout
-    code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib'} & set(sys.modules))"
+    code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib', 'gradio'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert loaded.stdout == "set()\n"
 

@@ -1,0 +1,511 @@
+import io
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from skimage.color import rgb2lab
+
+from pipeline import __main__, inference, models, page, serve
+from pipeline.colourise import SIZE
+from pipeline.errors import PipelineError
+from pipeline.networks.generator import unet
+
+ROOT = Path.cwd()
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ONE_USE = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # none that the server is about to close
+TINTS = {"unet": (33, -22), "gan": (-22, 33)}  # a and b of all that a stand-in paints
+
+
+class Tint:
+    """A network that paints one tint, and counts how many use it at the same time."""
+
+    def __init__(self, a, b):
+        self.ab = np.array([a, b], np.float32).reshape(1, 2, 1, 1) / 110
+        self.lock, self.running, self.most, self.calls = threading.Lock(), 0, 0, 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def __call__(self, l):  # noqa: E741
+        with self.lock:
+            self.calls += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.may_go_on.wait()
+        with self.lock:
+            self.running -= 1
+        return self.ab * np.ones_like(l)
+
+
+class Refused(Exception):
+    pass
+
+
+class Site:
+    """A page that is served, as a program sees it that speaks to the server itself."""
+
+    def __init__(self, url, folder, networks):
+        self.url, self.folder, self.networks = url, folder, networks
+        self.client = httpx.Client(base_url=url, trust_env=False, timeout=60, limits=ONE_USE)
+        functions = self.client.get("config").json()["dependencies"]
+        self.colours = next(function["id"] for function in functions if len(function["inputs"]) == 3)
+
+    def upload(self, name, content):
+        answer = self.client.post("gradio_api/upload", files={"files": (name, content)})
+        if answer.status_code != 200:
+            raise Refused(answer.text)
+        return {"path": answer.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+    def join(self, *data):
+        """Ask for colours; returns what to wait for."""
+        session = uuid.uuid4().hex
+        body = {"data": data, "fn_index": self.colours, "session_hash": session}
+        answer = self.client.post("gradio_api/queue/join", json=body)
+        if answer.status_code != 200:
+            raise Refused(answer.text)
+        return session
+
+    def answer(self, session):
+        """The values of slider, download and refusal."""
+        with self.client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data:") or "{}")
+                if message.get("msg") == "process_completed":
+                    if not message["success"]:
+                        raise Refused(json.dumps(message))
+                    shown = message["output"]["data"]
+                    assert [update["visible"] for update in shown] == [bool(update["value"]) for update in shown]
+                    return [update["value"] for update in shown]
+        raise AssertionError("no answer")
+
+    def colour(self, file, model="unet", size=SIZE):
+        return self.answer(self.join(file, model, size))
+
+    def fetch(self, file):
+        return self.client.get(f"gradio_api/file={file['path']}")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return unused.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uploads")
+    networks = {name: Tint(*tint) for name, tint in TINTS.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        built = page.build(networks)
+        serve.launch(built, folder, "127.0.0.1", free_port(), block=False)
+        yield Site(built.local_url, folder, networks)
+        built.close()
+
+
+@pytest.fixture
+def network(site):
+    """The stand-in for the U-Net, its counts at nought."""
+    tint = site.networks["unet"]
+    tint.most = tint.calls = 0
+    return tint
+
+
+def encoded(kind="JPEG", mode="RGB", size=(60, 40), **options):
+    picture = Image.linear_gradient("L").resize(size).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(size))
+    content = io.BytesIO()
+    picture.save(content, format=kind, **options)
+    return content.getvalue()
+
+
+def claiming(width, height):
+    """A PNG that says it were so large."""
+    content = encoded("PNG")
+    header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+def median_tint(content):
+    with Image.open(io.BytesIO(content)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    return np.median(rgb2lab(pixels)[..., 1:].reshape(-1, 2), axis=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "written"),
+    [
+        ("photo.jpg", encoded(), ("photo-coloured.jpg", "JPEG", "RGB")),
+        ("my photo.PNG", encoded("PNG", "L"), ("my photo-coloured.PNG", "PNG", "RGB")),
+        ("photo.webp", encoded("WEBP", "RGBA"), ("photo-coloured.webp", "WEBP", "RGBA")),
+        ("photo.tif", encoded("TIFF", "CMYK"), ("photo-coloured.tif", "TIFF", "RGB")),
+        ("photo.gif", encoded("GIF"), ("photo-coloured.png", "PNG", "RGB")),
+        ("photo.avif", encoded("AVIF"), ("photo-coloured.png", "PNG", "RGB")),
+    ],
+)
+def test_a_photograph_comes_back_in_colour_in_its_own_format(site, name, content, written):
+    slider, download, refusal = site.colour(site.upload(name, content))
+    assert refusal is None
+    assert download["orig_name"] == written[0]
+    answer = site.fetch(download)
+    with Image.open(io.BytesIO(answer.content)) as coloured:
+        assert (coloured.format, coloured.mode, coloured.size) == (*written[1:], (60, 40))
+    assert median_tint(answer.content) == pytest.approx(TINTS["unet"], abs=4)
+    before, after = (site.fetch(picture).content for picture in slider)
+    assert median_tint(before) == pytest.approx((0, 0), abs=2)
+    assert median_tint(after)[0] > 10  # paler where it is transparent
+
+
+def test_the_download_is_as_large_as_the_photograph_and_the_slider_is_quick(site):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    slider, download, _ = site.colour(site.upload("large.jpg", encoded(size=(2400, 1500), exif=exif)))
+    with Image.open(io.BytesIO(site.fetch(download).content)) as coloured:
+        assert coloured.size == (1500, 2400)
+        assert dict(coloured.getexif()) == {0x010F: "a camera"}
+    for picture in slider:
+        with Image.open(io.BytesIO(site.fetch(picture).content)) as shown:
+            assert shown.size == (1000, 1600)
+
+
+def test_the_model_that_was_chosen_paints(site):
+    _, download, _ = site.colour(site.upload("photo.png", encoded("PNG")), "gan")
+    assert median_tint(site.fetch(download).content) == pytest.approx(TINTS["gan"], abs=4)
+
+
+def test_without_a_photograph_there_is_nothing_to_see(site):
+    assert site.colour(None) == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(b"", "Not a picture that can be read here; give one of JPEG, PNG", id="empty"),
+        pytest.param(b"I am a photograph", "Not a picture that can be read here", id="text"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "Not a picture", id="program"),
+        pytest.param(encoded(size=(300, 300))[:-900], "truncated", id="half a JPEG"),
+        pytest.param(encoded("PNG", size=(300, 300))[:-90], "truncated", id="half a PNG"),
+        pytest.param(claiming(0, 5), "0", id="no pixels"),
+        pytest.param(claiming(10_000, 6_000), "60 megapixels, of which 50 million are allowed", id="60 megapixels"),
+        pytest.param(claiming(20_000, 20_000), "of which 50 million are allowed; give a smaller copy", id="bomb"),
+        pytest.param(encoded("TIFF", "F"), "Floating-point pixels", id="floating point"),
+    ],
+)
+def test_a_file_that_cannot_be_coloured_is_refused_with_its_reason(site, network, content, said):
+    slider, download, refusal = site.colour(site.upload("photo.jpg", content))
+    assert slider is download is None
+    assert said in refusal
+    assert str(site.folder) not in refusal
+    assert refusal.count("\n") == 0
+    assert network.calls == 0
+
+
+def test_a_file_name_is_no_html(site):
+    file = site.upload("<img src=x onerror=alert(1)>.jpg", encoded())
+    assert "<" not in Path(file["path"]).name
+
+
+def test_what_goes_wrong_inside_stays_inside(site, network, monkeypatch, capfd):
+    def fail(*_):
+        raise RuntimeError(f"no memory in {site.folder}")
+
+    monkeypatch.setattr(page, "Colouriser", fail)
+    with pytest.raises(Refused) as refused:
+        site.colour(site.upload("photo.jpg", encoded()))
+    assert "no memory" not in str(refused.value)
+    assert str(site.folder) not in str(refused.value)
+    assert "no memory" in capfd.readouterr().err
+
+
+def test_too_many_bytes_are_refused_however_they_come(site):
+    with pytest.raises(Refused, match="at most 30 MB are allowed"):
+        site.upload("large.jpg", bytes((page.MEGABYTES << 20) + serve.MESSAGE))
+    with pytest.raises(Refused, match="exceeded maximum"):
+        site.upload("large.jpg", bytes((page.MEGABYTES << 20) + 1))
+    several = [("files", (f"{number}.jpg", bytes(20 << 20))) for number in range(2)]
+    assert site.client.post("gradio_api/upload", files=several).status_code == 413
+    assert site.client.post("gradio_api/upload", content=iter([b"chunk"])).status_code == 411
+    assert site.client.post("gradio_api/queue/join", json={"data": ["long" * 20_000]}).status_code == 413
+
+
+def forged(path, **more):
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}, **more}
+
+
+def test_no_file_is_read_that_was_not_uploaded(site, network, tmp_path, server, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(
+        "gradio.processing_utils.async_ssrf_protected_download", lambda url, *_, **__: fetched.append(url)
+    )
+    (tmp_path / "private.jpg").write_bytes(encoded())
+    (server.folder / "a.jpg").write_bytes(encoded())
+    uploaded = site.upload("photo.jpg", encoded())["path"]
+    secrets = [
+        "/etc/passwd",
+        ROOT / "pyproject.toml",
+        "pyproject.toml",
+        tmp_path / "private.jpg",
+        site.folder,
+        f"{site.folder}/../{tmp_path.name}/private.jpg",
+        f"{Path(uploaded).parent}/gone.jpg",
+        server.url("a.jpg"),
+        "http://photographs.example/a.jpg",
+        "file:///etc/passwd",
+    ]
+    for secret in secrets:
+        for data in (
+            (forged(secret), "unet", SIZE),
+            (None, forged(secret), SIZE),
+            (None, [{"x": forged(secret)}], SIZE),
+        ):
+            with pytest.raises(Refused, match="upload it again"):
+                site.colour(*data)
+    site.colour(forged(uploaded, url=server.url("a.jpg")))  # its own photograph, wherever it says that would be
+    with pytest.raises(Refused):
+        site.colour({"url": server.url("a.jpg"), "meta": {"_type": "gradio.FileData"}})
+    with pytest.raises(Refused):
+        site.colour({"path": "/etc/passwd"})
+    assert network.calls == 1
+    assert fetched == server.requested == []
+
+
+def test_no_file_is_given_out_but_to_those_who_know_its_name(site, tmp_path, server):
+    uploaded = Path(site.upload("photo.jpg", encoded())["path"])
+    (tmp_path / "private.jpg").write_bytes(encoded())
+    (server.folder / "a.jpg").write_bytes(encoded())
+    assert site.fetch({"path": uploaded}).status_code == 200
+    for path in (
+        "/etc/passwd",
+        ROOT / "pyproject.toml",
+        "pyproject.toml",
+        tmp_path / "private.jpg",
+        f"{site.folder}/",
+        f"{uploaded.parent}/",
+        uploaded.parent,
+        f"{site.folder}/%2e%2e/{tmp_path.name}/private.jpg",
+        server.url("a.jpg"),
+        "http://photographs.example/a.jpg",
+    ):
+        assert site.fetch({"path": path}).status_code in (403, 404), path
+    assert server.requested == []
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["run/colour", "api/0", "call/colour", "component_server", "process_recording", "proxy=http://a.example", "info"],
+)
+def test_nothing_is_open_but_what_the_page_needs(site, route):
+    for method in ("GET", "POST"):
+        assert site.client.request(method, f"gradio_api/{route}", json={"data": []}).status_code == 404
+
+
+def test_a_choice_that_is_none_is_refused(site, network):
+    file = site.upload("photo.jpg", encoded())
+    for model, size in (("/etc/passwd", SIZE), ("unet", 1 << 20), ("unet", "64"), (["unet"], SIZE)):
+        with pytest.raises(Refused):
+            site.colour(file, model, size)
+    assert network.calls == 0
+
+
+def test_of_fifty_at_once_each_is_answered_or_told_why_not_and_one_is_coloured_at_a_time(site, network):
+    content = encoded()
+
+    def ask(number):
+        try:
+            return site.join(site.upload(f"{number}.jpg", content), "unet", SIZE)
+        except Refused as refused:
+            return refused
+
+    network.may_go_on.clear()
+    with ThreadPoolExecutor(50) as pool:
+        try:
+            asked = list(pool.map(ask, range(50)))
+        finally:
+            network.may_go_on.set()
+        refused = [answer for answer in asked if isinstance(answer, Refused)]
+        accepted = [answer for answer in asked if not isinstance(answer, Refused)]
+        answers = list(pool.map(site.answer, accepted))
+    assert page.WAITING <= len(accepted) <= page.WAITING + 1  # one of them is being coloured
+    assert all("Queue is full" in str(refusal) for refusal in refused)
+    assert all(download and not reason for _, download, reason in answers)
+    assert (network.calls, network.most) == (len(accepted), 1)
+
+
+def test_uploads_and_results_are_deleted_after_a_while_and_nothing_else(tmp_path):
+    for name in ("thumbnail.webp", "old", "new"):
+        (tmp_path / name).write_text("")
+    for name in ("old folder", "new folder"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "photo.jpg").write_text("")
+    long_ago = time.time() - serve.KEPT - 1
+    for name in ("thumbnail.webp", "old", "old folder"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    serve.sweep(tmp_path, {tmp_path / "thumbnail.webp"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new folder", "thumbnail.webp"]
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A folder with a U-Net of random weights in it, to work in."""
+    monkeypatch.chdir(tmp_path)
+    models.save(Path("models/unet.safetensors"), unet("resnet20"), kind="colouriser", architecture="resnet20")
+    return tmp_path
+
+
+def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained, monkeypatch):
+    assert list(serve.load(None)) == ["unet"]
+    shutil.copy("models/unet.safetensors", "models/gan.safetensors")
+    shutil.copy("models/unet.safetensors", "mine.safetensors")
+    assert list(serve.load(None)) == ["unet", "gan"]
+    assert list(serve.load("gan")) == ["gan", "unet"]
+    assert list(serve.load("mine.safetensors")) == ["mine", "unet", "gan"]
+    shutil.copy("mine.safetensors", "unet.safetensors")
+    loaded = []
+    monkeypatch.setattr(inference, "load", lambda path: loaded.append(str(path)))
+    assert list(serve.load("unet.safetensors")) == ["unet", "gan"]
+    assert loaded == ["unet.safetensors", "models/gan.safetensors"]
+    with pytest.raises(PipelineError, match="there is no gone"):
+        serve.load("gone")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs the command in an empty folder; returns its exit code and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def serve(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pipeline", "serve", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            __main__.main()
+        return left.value.code, capsys.readouterr().err.splitlines()
+
+    return serve
+
+
+def test_without_a_model_the_command_says_how_to_train_one(run):
+    message = "error: --model unet: there is no models/unet.safetensors; run `dvc repro` to train it"
+    assert run("--port", free_port()) == (1, [message])
+
+
+def test_where_nothing_can_listen_is_one_line(run):
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        code, errors = run("--port", port)
+    way_out = "give another port, or an address of this computer"
+    assert (code, errors) == (1, [f"error: --host 127.0.0.1 --port {port}: Address already in use; {way_out}"])
+    code, errors = run("--host", "nowhere.invalid")
+    assert (code, len(errors)) == (1, 1)
+    assert way_out in errors[0]
+
+
+def test_the_command_serves_the_page_until_it_is_ended_and_leaves_nothing(trained):
+    port = free_port()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(trained), "NO_PROXY": "127.0.0.1"}
+    command = [sys.executable, "-m", "pipeline", "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            assert serving.stdout.readline() == f"the page is at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+            site = Site(f"http://127.0.0.1:{port}/", trained, {})
+            _, download, _ = site.colour(site.upload("photo.jpg", encoded()))
+            assert site.fetch(download).status_code == 200
+        finally:
+            serving.terminate()
+    assert serving.returncode == 0
+    assert [path.name for path in trained.iterdir()] == ["models"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(site, chromium):
+    """The page in a browser, of a phone's width; no request may leave this computer."""
+    tab = chromium.new_page(viewport={"width": 390, "height": 844})
+    tab.set_default_timeout(60_000)
+    tab.requested, tab.errors = [], []
+    tab.on("request", lambda request: tab.requested.append(request.url))
+    tab.on("console", lambda message: tab.errors.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.goto(site.url)
+    yield tab
+    tab.close()
+    assert [url for url in tab.requested if not url.startswith((site.url, "data:", "blob:"))] == []
+
+
+in_a_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+
+
+def give(tab, name, content):
+    tab.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": content})
+
+
+def downloaded(tab):
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download in full size").click()
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+@in_a_browser
+def test_a_visitor_uploads_slides_chooses_and_downloads(tab):
+    give(tab, "photo.jpg", encoded(size=(600, 400)))
+    expect(tab.get_by_test_id("imageslider-image")).to_have_count(2)
+    name, content = downloaded(tab)
+    assert name == "photo-coloured.jpg"
+    assert median_tint(content) == pytest.approx(TINTS["unet"], abs=4)
+
+    before = tab.get_by_test_id("imageslider-image").last.get_attribute("src")
+    tab.get_by_role("radio", name="GAN").check()
+    expect(tab.get_by_test_id("imageslider-image").last).not_to_have_attribute("src", before)
+    assert median_tint(downloaded(tab)[1]) == pytest.approx(TINTS["gan"], abs=4)
+
+    tab.get_by_role("button", name="Clear").click()
+    expect(tab.get_by_role("button", name="Download in full size")).to_be_hidden()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390  # all of it can be seen on a phone
+    assert tab.errors == []
+
+
+@in_a_browser
+def test_a_visitor_tries_an_example(tab):
+    tab.get_by_role("button", name="chelsea").click()
+    expect(tab.get_by_test_id("imageslider-image")).to_have_count(2)
+    name, content = downloaded(tab)
+    assert name == "chelsea-coloured.png"
+    assert median_tint(content) == pytest.approx(TINTS["unet"], abs=4)
+    assert tab.errors == []
+
+
+@in_a_browser
+def test_a_visitor_is_told_what_is_wrong_and_goes_on(tab, tmp_path):
+    large = tmp_path / "large.jpg"
+    with large.open("wb") as file:
+        file.truncate((page.MEGABYTES << 20) + 1)
+    give(tab, "photo.jpg", b"I am a photograph")
+    expect(tab.get_by_role("alert")).to_have_text(
+        "Not a picture that can be read here; give one of JPEG, PNG, WEBP, AVIF, TIFF, GIF, BMP, JPEG2000."
+    )
+    tab.get_by_role("button", name="Clear").click()
+    tab.locator("input[type=file]").set_input_files(large)
+    expect(tab.get_by_text("exceed the maximum allowed size of 30.0 Mb")).to_be_visible()
+    give(tab, "photo.jpg", encoded())
+    expect(tab.get_by_test_id("imageslider-image")).to_have_count(2)
+    expect(tab.get_by_text("Not a picture")).to_be_hidden()
