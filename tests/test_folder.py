@@ -122,7 +122,8 @@ def test_colours_survive_any_mode(tmp_path, mode):
         )
     else:
         picture = picture.quantize(8) if mode == "P" else picture.convert(mode)
-    picture.save(tmp_path / "a.tiff")
+    # Pillow before 13 does not read the uncompressed YCbCr that it writes.
+    picture.save(tmp_path / "a.tiff", compression="tiff_adobe_deflate" if mode == "YCbCr" else None)
     assert np.abs(folder.load(tmp_path / "a.tiff", 16).astype(int) - RED).max() < 6
 
 
