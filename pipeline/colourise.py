@@ -19,7 +19,7 @@ from pipeline.inference import Network
 # the photographs in datasets/photos.py when these are shrunk to 48 to 64 pixels; above 100 the GAN's colours go wild.
 SIZE = 64
 LONGEST = 4  # times that is the longer side, at most: panoramas are seen smaller
-STRIP = 1 << 16  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
+STRIP = 1 << 15  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
 GAP = 8  # pixels between pictures that are compared
 COMPARED = 1024  # pixels of the longer side of each of them, at most
 
