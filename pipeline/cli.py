@@ -120,7 +120,7 @@ def export(
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other computers in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
-    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, to be chosen at first.")] = None,
+    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, chosen at first.")] = None,
 ) -> None:
     """Show a web page that colours photographs, until Ctrl-C."""
     from pipeline import serve

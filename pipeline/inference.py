@@ -30,11 +30,12 @@ def _load_safetensors(path: Path) -> Network:
     from pipeline.training.batches import default_device
 
     network, _ = models.load(path, "colouriser")
-    network = AnySize(network).to(device=default_device(), memory_format=torch.channels_last)
+    device = default_device()
+    network = AnySize(network).to(device=device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def paint(l: np.ndarray) -> np.ndarray:  # noqa: E741
-        return network(torch.from_numpy(l).to(default_device())).cpu().numpy()
+        return network(torch.from_numpy(l).to(device)).cpu().numpy()
 
     return paint
 

@@ -16,7 +16,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
     shown = run(tmp_path, "--help")
-    for command in ("download", "pretrain", "train-unet", "train-gan", "evaluate", "report", "colourise", "serve"):
+    stages = ("download", "pretrain", "train-unet", "train-gan", "evaluate")
+    for command in (*stages, "report", "colourise", "export", "serve"):
         assert command in shown.stdout
     code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib', 'gradio'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
