@@ -1,4 +1,4 @@
-"""Stage 5: measure grey, U-Net and GAN on all test pictures, each number with its 95 % interval, and draw them."""
+"""Stage 5: measure grey, U-Net, U-Net × gain and GAN on all test pictures, with 95 % intervals, and draw them."""
 
 import json
 from collections import defaultdict
@@ -24,6 +24,8 @@ from pipeline.training.batches import default_device, fit_batch
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
 
+GAINS = np.geomspace(0.5, 8, 25)  # close enough for straight lines between them
+
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
 
 
@@ -40,7 +42,8 @@ def run(params: Params) -> None:
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
     batch_size = fit_batch(params.evaluate.batch_size, test.pictures)
-    measured = measure(test, colourisers, judge, batch_size)
+    gain = fit_gain(colourisers["unet"], store.read(TARGET, "validation").pictures, batch_size)
+    measured = measure(test, colourisers, gain, judge, batch_size)
     results = with_intervals(measured, params.evaluate.resamples, params.seed)
     measured_on = {
         "case": params.case,
@@ -48,9 +51,10 @@ def run(params: Params) -> None:
         "encoder": unet["encoder"],
         "pictures": len(test.pictures),
         "seed": params.seed,
+        "gain": gain,
         "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
     }
-    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, default_device())
+    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, gain)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
@@ -91,14 +95,39 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 @torch.inference_mode()
+def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int) -> float:
+    """The factor, of `GAINS`, that makes the U-Net's colours on average as colourful as those of the real pictures.
+
+    With it a pale U-Net is the plainest way to lively colours, which a GAN must beat to be worth its time.
+
+    Args:
+        unet: the U-Net.
+        pictures: for validation, uint8 (N, H, W, 3), which may be memory-mapped.
+        batch_size: how many pictures to hold in memory at once.
+    """
+    painted, real = np.zeros(len(GAINS)), 0.0
+    for start in range(0, len(pictures), batch_size):
+        batch = _to_tensor(pictures[start : start + batch_size])
+        l, _ = rgb_to_l_ab(bytes_to_rgb(batch))  # noqa: E741
+        ab = unet(l)
+        painted += [metrics.colourfulness(_to_bytes(l, gain * ab)).sum().item() for gain in GAINS]
+        real += metrics.colourfulness(batch).sum().item()
+    # Colours that leave sRGB are clipped, so the curve may sink a little at its upper end.
+    return float(np.interp(real, np.maximum.accumulate(painted), GAINS).round(4))
+
+
+@torch.inference_mode()
 def measure(
-    test: store.Split, colourisers: Mapping[str, Colouriser], judge: nn.Module, batch_size: int
+    test: store.Split, colourisers: Mapping[str, Colouriser], gain: float, judge: nn.Module, batch_size: int
 ) -> Measurements:
-    """Colour all test pictures, a batch at a time, and measure each; `grey`, which paints nothing, is measured too.
+    """Colour all test pictures, a batch at a time, and measure each.
+
+    Besides the colourisers there are `grey`, which paints nothing, and `unet_gain`, the U-Net's ab × gain.
 
     Args:
         test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.
-        colourisers: name → network, on the judge's device.
+        colourisers: name → network, of which one is `unet`.
+        gain: see `fit_gain`.
         judge: rgb (N, 3, H, W) in [0, 1] → logits, by way of `features` and `head`. One that was trained on pictures
             without classes tells by how far they are turned; class 0, which all of them have, is upright.
         batch_size: how many pictures to hold in memory at once.
@@ -106,14 +135,13 @@ def measure(
     Raises:
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
     """
-    device = next(judge.parameters()).device
     count = len(test.pictures)
     measured = Measurements(defaultdict(dict), {})
     with tqdm(total=count, desc="measuring", unit=" pictures", disable=None) as bar:
         for start in range(0, count, batch_size):
             here = slice(start, start + batch_size)
-            labels = torch.from_numpy(test.labels[here]).to(device)
-            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers):
+            labels = _to_tensor(test.labels[here])
+            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here]), colourisers, gain):
                 seen = judge.features(bytes_to_rgb(batch))
                 values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
                 _keep(measured.features, who, seen, here, count)
@@ -125,12 +153,12 @@ def measure(
 
 
 def _measure_batch(
-    real: Tensor, colourisers: Mapping[str, Colouriser]
+    real: Tensor, colourisers: Mapping[str, Colouriser], gain: float
 ) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
     """Who coloured the pictures, what they look like, uint8 (N, H, W, 3), and metric → one number a picture, (N,)."""
     l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
     yield "real", real, {"colourfulness": metrics.colourfulness(real)}
-    for who, ab, batch in _paint(l, colourisers):
+    for who, ab, batch in _paint(l, colourisers, gain):
         values = {
             "l1": metrics.l1(ab, real_ab),
             "psnr": metrics.psnr(batch, real),
@@ -141,26 +169,34 @@ def _measure_batch(
         yield who, batch, values
 
 
-def _paint(l: Tensor, colourisers: Mapping[str, Colouriser]) -> Iterator[tuple[str, Tensor, Tensor]]:  # noqa: E741
+def _paint(
+    l: Tensor,  # noqa: E741
+    colourisers: Mapping[str, Colouriser],
+    gain: float,
+) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
-    for who, colouriser in {"grey": _nothing, **colourisers}.items():
-        ab = colouriser(l)
-        yield who, ab, rgb_to_bytes(l_ab_to_rgb(l, ab))
+    painted = {"grey": torch.zeros_like(l).expand(-1, 2, -1, -1)}
+    for who, colouriser in colourisers.items():
+        painted[who] = colouriser(l)
+        if who == "unet":
+            painted["unet_gain"] = gain * painted[who]
+    for who, ab in painted.items():
+        yield who, ab, _to_bytes(l, ab)
 
 
-def _nothing(l: Tensor) -> Tensor:  # noqa: E741
-    return torch.zeros_like(l).expand(-1, 2, -1, -1)
+def _to_bytes(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741
+    return rgb_to_bytes(l_ab_to_rgb(l, ab))
 
 
 @torch.inference_mode()
-def paint(pictures: np.ndarray, colourisers: Mapping[str, Colouriser], device: torch.device) -> dict[str, np.ndarray]:
-    """Real, grey and as each colouriser paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
-    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures, device)))  # noqa: E741
-    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(l, colourisers)}}
+def paint(pictures: np.ndarray, colourisers: Mapping[str, Colouriser], gain: float) -> dict[str, np.ndarray]:
+    """Real, grey and as each paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
+    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures)))  # noqa: E741
+    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(l, colourisers, gain)}}
 
 
-def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
+def _to_tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array)).to(default_device())  # a copy, because a memory map is read-only
 
 
 def _keep(arrays: dict[str, np.ndarray], name: str, values: Tensor, here: slice, count: int) -> None:

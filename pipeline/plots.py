@@ -9,12 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-NAMES = {"real": "real", "grey": "grey", "unet": "U-Net", "gan": "GAN"}
-COLOURS = {"grey": "#8c8c8c", "unet": "#0072b2", "gan": "#d55e00"}  # Okabe & Ito: told apart by the colour-blind
+NAMES = {"real": "real", "grey": "grey", "unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
+COLOURS = {
+    "grey": "#8c8c8c",
+    "unet": "#0072b2",
+    "unet_gain": "#56b4e9",
+    "gan": "#d55e00",
+}  # Okabe & Ito: told apart by the colour-blind
 
 CELL = 128  # side in pixels that a picture is enlarged to, or what comes nearest with whole pixels
 GAP = 4
-LABEL_WIDTH, CAPTION_HEIGHT = 84, 40
+LABEL_WIDTH, CAPTION_HEIGHT = 144, 40
 ACROSS = 8  # pictures side by side
 INK, PAPER = (20, 20, 20), (255, 255, 255)
 

@@ -7,6 +7,10 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 
+DIFFERENCES = "gan_minus_unet", "gan_minus_unet_gain"
+NEARNESS = "further from", "closer to", "neither clearly closer to nor further from"
+LIKENESS = "less like", "more like", "neither clearly more nor less like"
+
 FIGURES = Path("metrics/evaluate.json")
 
 
@@ -26,11 +30,11 @@ def run() -> None:
 
 def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
     """The outcome for a reader who has not seen the numbers; a difference is claimed only if its interval shows it."""
-    unet, gan, grey, real = (results[who] for who in ("unet", "gan", "grey", "real"))
+    unet, gain, gan, grey, real = (results[who] for who in ("unet", "unet_gain", "gan", "grey", "real"))
     difference = results["gan_minus_unet"]
     lively = _verdict(difference, "colourfulness", "livelier than", "paler than", "not clearly livelier or paler than")
-    close = _verdict(difference, "l1", "further from", "closer to", "neither clearly closer to nor further from")
-    alike = _verdict(difference, "judge_fd", "less like", "more like", "neither clearly more nor less like")
+    close, close_to_gain = (_verdict(results[over], "l1", *NEARNESS) for over in DIFFERENCES)
+    alike, alike_to_gain = (_verdict(results[over], "judge_fd", *LIKENESS) for over in DIFFERENCES)
     accuracy = {
         who: f"{results[who]['judge_accuracy']:.1%}".replace("%", " %") for who in ("real", "grey", "unet", "gan")
     }
@@ -46,7 +50,11 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
         f"To the judge the GAN's pictures are {alike} the real ones than the U-Net's: "
         f"Fréchet distance {gan['judge_fd']:.3g} against {unet['judge_fd']:.3g}, and {grey['judge_fd']:.3g} of grey; "
         f"it classifies rightly {accuracy['gan']} of them, {accuracy['unet']} of the U-Net's, "
-        f"{accuracy['grey']} of the grey and {accuracy['real']} of the real ones."
+        f"{accuracy['grey']} of the grey and {accuracy['real']} of the real ones.\n"
+        f"The plainest way to lively colours is the U-Net's × {measured_on['gain']:.2f}: "
+        f"skill {_interval(gain, 'skill')}, colourfulness {gain['colourfulness']:.1f}, "
+        f"Fréchet distance {gain['judge_fd']:.3g}. The GAN's colours are {close_to_gain} the real ones than that, "
+        f"and its pictures {alike_to_gain} them."
     )
     return text.replace(" -", " −").replace("(-", "(−")
 

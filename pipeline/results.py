@@ -13,7 +13,7 @@ Results = dict[str, dict[str, float]]  # who → metric → value
 
 
 class Measurements(NamedTuple):
-    """What each picture gave, by who coloured it: real, grey, unet or gan.
+    """What each picture gave, by who coloured it: real, grey, unet, unet_gain or gan.
 
     numbers: who → metric → one number a picture, float64 (N,).
     features: who → the judge's features, float64 (N, F).
@@ -31,7 +31,7 @@ def summarise(measured: Measurements, counts: np.ndarray) -> Results:
         skill                1 − L1 / L1 of grey: 0 is grey, 1 is perfect
         delta_colourfulness  colourfulness − that of the real pictures: below 0 is paler
         judge_fd             Fréchet distance to the real pictures in the judge's features
-        gan_minus_unet       the difference of each metric
+        gan_minus_unet, gan_minus_unet_gain  the difference of each metric
 
     A Fréchet distance of the same network falls with the number of pictures: compare at equal numbers only.
     """
@@ -46,8 +46,12 @@ def summarise(measured: Measurements, counts: np.ndarray) -> Results:
         means["skill"] = 1 - means["l1"] / results["grey"]["l1"] if results["grey"]["l1"] else np.nan
         means["delta_colourfulness"] = means["colourfulness"] - results["real"]["colourfulness"]
         means["judge_fd"] = frechet_distance(gaussians["real"], gaussians[who])
-    unet, gan = results["unet"], results["gan"]
-    return {**results, "gan_minus_unet": {metric: gan[metric] - unet[metric] for metric in gan}}
+    gan = results["gan"]
+    differences = {
+        f"gan_minus_{other}": {metric: gan[metric] - results[other][metric] for metric in gan}
+        for other in ("unet", "unet_gain")
+    }
+    return {**results, **differences}
 
 
 def with_intervals(measured: Measurements, resamples: int, seed: int) -> Results:
@@ -98,7 +102,7 @@ def _interleave(estimate: Results, low: np.ndarray, high: np.ndarray, off_centre
         for metric, value in values.items():
             below, above, shift = next(ends)
             if metric == "judge_fd":
-                floor = -np.inf if who == "gan_minus_unet" else 0
+                floor = -np.inf if who.startswith("gan_minus_") else 0
                 below, above = max(floor, below - shift), above - shift
             for suffix, number in (("", value), ("_low", below), ("_high", above)):
                 results[who][metric + suffix] = float(f"{number:.6g}")

@@ -31,6 +31,7 @@ METRICS = [
 WRITTEN = ["metrics/evaluate.json"] + [
     f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "test_l1.png")
 ]
+WHO = ["real", "grey", "unet", "unet_gain", "gan"]
 
 
 class Judge(nn.Module):
@@ -65,10 +66,10 @@ def painter(split, share):
     return paint
 
 
-def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0):
+def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0, gain=1.5):
     split = coloured(count, seed)
     colourisers = {"unet": painter(split, unet_share), "gan": painter(split, gan_share)}
-    return evaluate.measure(split, colourisers, Judge(), batch_size)
+    return evaluate.measure(split, colourisers, gain, Judge(), batch_size)
 
 
 def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
@@ -128,8 +129,8 @@ def test_an_interval_covers_the_truth_about_19_times_in_20():
     for _ in range(60):
         values = {"l1": rng.normal(1, 0.3, 40), "colourfulness": rng.normal(20, 5, 40)}
         synthetic = results.Measurements(
-            {who: values for who in ("real", "grey", "unet", "gan")},
-            {who: rng.normal(size=(40, 2)) for who in ("real", "grey", "unet", "gan")},
+            {who: values for who in WHO},
+            {who: rng.normal(size=(40, 2)) for who in WHO},
         )
         found = results.with_intervals(synthetic, resamples=100, seed=0)["unet"]
         hits += found["l1_low"] <= 1 <= found["l1_high"]
@@ -152,21 +153,39 @@ def test_the_seed_decides_the_intervals():
     assert first["unet"]["l1_low"] != other["unet"]["l1_low"]
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 4), (0.5, 2), (1, 1)])
+def test_gain_gives_pale_colours_the_liveliness_of_the_real_ones(share, expected):
+    split = coloured(30)
+    assert evaluate.fit_gain(painter(split, share), split.pictures, batch_size=7) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0, 8), (0.01, 8), (4, 0.5)])
+def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
+    split = coloured(9)
+    assert evaluate.fit_gain(painter(split, share), split.pictures, batch_size=4) == expected
+
+
+def test_gain_multiplies_the_colours_of_the_unet():
+    found = results.summarise(measured(20, unet_share=0.4, gan_share=1, gain=2), np.ones(20))
+    assert found["unet_gain"]["skill"] == pytest.approx(0.8)
+    assert found["gan_minus_unet_gain"]["skill"] == pytest.approx(0.2)
+
+
 def test_colours_that_are_no_numbers_are_refused():
     split = coloured(4)
     with pytest.raises(PipelineError, match=r"^gan: its colours are not finite"):
-        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, float("nan"))}, Judge(), 2)
+        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, float("nan"))}, 1, Judge(), 2)
 
 
 def test_pictures_without_colours_are_refused():
     black = store.Split(np.zeros((4, SIZE, SIZE, 3), dtype=np.uint8), np.zeros(4, dtype=np.int64))
     with pytest.raises(PipelineError, match=r"every test picture is grey"):
-        evaluate.measure(black, {"unet": painter(black, 1), "gan": painter(black, 1)}, Judge(), 2)
+        evaluate.measure(black, {"unet": painter(black, 1), "gan": painter(black, 1)}, 1, Judge(), 2)
 
 
 def said(unet_share, gan_share):
     found = results.with_intervals(measured(30, unet_share, gan_share), resamples=100, seed=0)
-    return report.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none"})
+    return report.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none", "gain": 1.5})
 
 
 def test_words_claim_only_what_the_intervals_show():
@@ -184,6 +203,9 @@ def test_words_claim_only_what_the_intervals_show():
     assert "neither clearly closer to nor further from" in same
     assert "neither clearly more nor less like" in same
     assert "(ΔCF −" in livelier
+    assert "the U-Net's × 1.50: skill 0.450 (0.450 to 0.450)" in livelier
+    assert "closer to the real ones than that" in livelier
+    assert "closer to the real ones than that" not in paler
 
 
 @pytest.fixture
@@ -192,7 +214,7 @@ def study(tmp_path, monkeypatch):
     settings = params.load(Path(__file__).parent.parent / "params.yaml")
     monkeypatch.chdir(tmp_path)
     about = {"name": "photos32", "classes": ["blue", "red"]}
-    store.write(Path("data/target"), about, {"test": coloured(9)})
+    store.write(Path("data/target"), about, {"test": coloured(9), "validation": coloured(5, seed=1)})
     torch.manual_seed(0)
     for name in ("unet", "gan"):
         about = {"architecture": "resnet20", "data": "photos32", "encoder": "cifar10"}
@@ -232,15 +254,18 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
         "encoder": "cifar10",
         "pictures": 9,
         "seed": 5,
+        "gain": evaluate.fit_gain(
+            models.load(Path("models/unet.safetensors"), "colouriser")[0], coloured(5, seed=1)[0], 2
+        ),
     }
-    assert list(found) == ["real", "grey", "unet", "gan", "gan_minus_unet", "measured_on"]
+    assert list(found) == [*WHO, "gan_minus_unet", "gan_minus_unet_gain", "measured_on"]
     assert all(isinstance(value, float) for who in list(found)[:-1] for value in found[who].values())
     _, ab = rgb_to_l_ab(bytes_to_rgb(torch.from_numpy(coloured(9).pictures)))
     assert found["grey"]["l1"] == pytest.approx(ab.abs().mean().item(), rel=1e-5)
     assert found["grey"]["skill"] == 0
 
     with Image.open("plots/grid.png") as grid:
-        assert grid.size == (plots.LABEL_WIDTH + 3 * 132 - 4, 4 * 132 - 4)
+        assert grid.size == (plots.LABEL_WIDTH + 3 * 132 - 4, 5 * 132 - 4)
     with Image.open("plots/before_after.gif") as animation:
         assert animation.n_frames == 4
     printed = capsys.readouterr().out
@@ -280,7 +305,11 @@ def test_what_is_missing_is_named(study, missing, message):
 
 
 def test_models_of_another_data_set_are_refused(study):
-    store.write(Path("data/target"), {"name": "folder", "classes": ["one"]}, {"test": coloured(9)})
+    store.write(
+        Path("data/target"),
+        {"name": "folder", "classes": ["one"]},
+        {"test": coloured(9), "validation": coloured(5, seed=1)},
+    )
     with pytest.raises(
         PipelineError, match=r"^models/unet\.safetensors: given one trained on photos32, needed folder; "
     ):
