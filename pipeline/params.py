@@ -10,7 +10,7 @@ from pipeline.errors import ParamsError
 
 DatasetName = Literal["cifar10", "stl10", "photos32", "photos96", "folder"]
 EncoderName = DatasetName | Literal["imagenet", "none"]
-Architecture = Literal["resnet20", "resnet18", "resnet34"]
+Architecture = Literal["resnet10", "resnet20", "resnet18", "resnet34"]
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -21,7 +21,10 @@ from pipeline.params import Classifier as Settings
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, flip_and_shift, loaders, to_lightness_and_labels, to_rgb_and_labels, turn
 from pipeline.training.history import History
-from pipeline.training.learner import learner, seed_everything
+from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
+from pipeline.training.muon import Muon
+
+LABEL_SMOOTHING = 0.1
 
 Name = Literal["encoder", "judge"]
 DATA = {"encoder": Path("data/encoder"), "judge": Path("data/target")}
@@ -83,7 +86,7 @@ def _imagenet(architecture: str, weights: Path) -> Classifier:
 
 
 def _train(name: Name, settings: Settings, data: dict[str, Any]) -> tuple[Classifier, list[dict[str, float]]]:
-    """Train a classifier with one cycle of AdamW (Smith & Topin 2018, 'Super-Convergence')."""
+    """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7)."""
     channels, prepare = INPUTS[name]
     classes = len(data["classes"])
     if classes == 1:  # nothing to tell apart: learn which way up the pictures are
@@ -100,10 +103,10 @@ def _train(name: Name, settings: Settings, data: dict[str, Any]) -> tuple[Classi
         parts={"train_loss": lambda learner: learner.loss},
         measures={"validation_loss": lambda learner: learner.loss, "validation_accuracy": _accuracy},
     )
-    adamw = partial(torch.optim.AdamW, weight_decay=settings.weight_decay, fused=True)
-    learner(batches, network, nn.CrossEntropyLoss(), adamw, [history]).fit_one_cycle(
-        settings.epochs, settings.learning_rate
-    )
+    muon = partial(Muon, weight_decay=settings.weight_decay)
+    loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+    schedule = warm_up_and_decay(settings.learning_rate)
+    learner(batches, network, loss, muon, [history]).fit(settings.epochs, cbs=schedule)
     return network, history.rows
 
 

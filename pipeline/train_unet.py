@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from pipeline import models
@@ -12,22 +11,22 @@ from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser
 from pipeline.training.history import History
-from pipeline.training.learner import learner, seed_everything
+from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
+from pipeline.training.muon import Muon
 
 
 def run(params: Params) -> None:
-    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), from one cycle of AdamW."""
+    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), with Muon."""
     seed_everything(params.seed)
     encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
     network = unet(about["architecture"])
     network.layers[0].load_state_dict(encoder.body.state_dict())
 
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
-    adamw = partial(torch.optim.AdamW, weight_decay=params.unet.weight_decay, fused=True)
+    muon = partial(Muon, weight_decay=params.unet.weight_decay)
     batches = colouriser.batches(params, params.unet.batch_size)
-    learner(batches, network, nn.L1Loss(), adamw, [history]).fit_one_cycle(
-        params.unet.epochs, params.unet.learning_rate
-    )
+    schedule = warm_up_and_decay(params.unet.learning_rate)
+    learner(batches, network, nn.L1Loss(), muon, [history]).fit(params.unet.epochs, cbs=schedule)
     colouriser.save(
         "unet",
         network,

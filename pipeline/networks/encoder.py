@@ -35,7 +35,48 @@ def resnet20(channels: int) -> nn.Sequential:
         nn.Sequential(BasicBlock(wide_in, wide_out, stride), *(BasicBlock(wide_out, wide_out) for _ in range(2)))
         for wide_in, wide_out, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2))
     ]
-    body = nn.Sequential(stem, *groups)
+    return _initialised(nn.Sequential(stem, *groups))
+
+
+def resnet10(channels: int) -> nn.Sequential:
+    """A ResNet for small pictures and little time: most of its work is dense, and none at full resolution.
+
+    After Page's ResNet-9 (2018, 'How to train your ResNet', part 4), with a stem that halves the sides (4×4, stride 2)
+    and narrower: groups of 48, 96 and 192 channels at 1/2, 1/4 and 1/8 of the side. For about the operations of
+    ResNet-20, a CPU takes less time, because they are fewer and wider convolutions.
+    """
+    stem = nn.Sequential(nn.Conv2d(channels, 48, 4, 2, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True))
+    groups = [
+        nn.Sequential(_halve(wide_in, wide_out), Residual(wide_out)) for wide_in, wide_out in ((48, 96), (96, 192))
+    ]
+    return _initialised(nn.Sequential(stem, Residual(48), *groups))
+
+
+def _halve(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Sequential):
+    """Two convolutions, whose result is added to what came in and not rectified again (as in Page's ResNet-9)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        for _ in range(2):
+            self.append(nn.Conv2d(channels, channels, 3, 1, 1, bias=False))
+            self.append(nn.BatchNorm2d(channels))
+            self.append(nn.ReLU(inplace=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) → the same."""
+        return x + super().forward(x)
+
+
+def _initialised(body: nn.Sequential) -> nn.Sequential:
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -70,12 +111,16 @@ def build(architecture: str, channels: int) -> tuple[nn.Sequential, int]:
     """An encoder with random weights, and the number of channels it puts out.
 
     Args:
-        architecture: resnet20, resnet18 or resnet34.
+        architecture: resnet10, resnet20, resnet18 or resnet34.
         channels: 1 takes lightness in [-1, 1], 3 takes RGB in [0, 1].
     """
-    if architecture == "resnet20":
-        return resnet20(channels), 64
-    return torchvision_resnet(architecture, channels), 512
+    match architecture:
+        case "resnet10":
+            return resnet10(channels), 192
+        case "resnet20":
+            return resnet20(channels), 64
+        case _:
+            return torchvision_resnet(architecture, channels), 512
 
 
 def fold_to_grey(weights: dict[str, Tensor]) -> dict[str, Tensor]:

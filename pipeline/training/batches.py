@@ -107,10 +107,13 @@ def flip(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror, and shift by up to an eighth of the side, the border reflected (He et al. 2016, section 4.2)."""
+    """Mirror, and shift by up to a sixteenth of the side, the border reflected.
+
+    Half the shift of He et al. (2016, section 4.2), which is made for hundreds of epochs, not for a few.
+    """
     rgb, labels = flip(rgb, labels)
     count, _, height, width = rgb.shape
-    reach = height // 8, width // 8
+    reach = height // 16, width // 16
     padded = torch.nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
     top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
     rows = top + torch.arange(height, device=rgb.device).view(1, -1, 1)  # (N, H, 1)

@@ -1,14 +1,17 @@
-"""The training loop that all stages share: fastai's `Learner` with torch's own optimisers."""
+"""The training loop that all stages share: fastai's `Learner` with a torch optimiser."""
 
 from functools import partial
 
 import torch
 from fastai.callback.core import Callback, TrainEvalCallback
-from fastai.callback.schedule import Learner  # the Learner with fit_one_cycle
+from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.data.core import DataLoaders
+from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from torch import nn
+
+WARM_UP = 0.1  # share of the steps
 
 
 def seed_everything(seed: int) -> None:
@@ -39,3 +42,13 @@ def learner(
         cbs=[TrainEvalCallback(), *callbacks],
         default_cbs=False,
     )
+
+
+def warm_up_and_decay(learning_rate: float) -> ParamScheduler:
+    """The learning rate, step by step: linearly up to the given one in a tenth of the steps, then linearly down to 0.
+
+    A linear decay to zero, which wants no other knob than the number of epochs, is as good as any schedule (Defazio et
+    al. 2023, 'Optimal Linear Decay Learning Rate Schedules and Further Refinements').
+    """
+    up, down = SchedLin(learning_rate / 100, learning_rate), SchedLin(learning_rate, 0)
+    return ParamScheduler({"lr": combine_scheds([WARM_UP, 1 - WARM_UP], [up, down])})

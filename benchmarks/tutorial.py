@@ -1,0 +1,120 @@
+"""The bar: the recipe of the tutorial that this study goes back to, on the same pictures and the same encoder.
+
+    python benchmarks/tutorial.py OUT [--epochs 20] [--gan-epochs 20]
+
+After `dvc repro train_unet`, from the project's top folder. Writes OUT/{unet,gan}.safetensors and OUT/{unet,gan}.csv,
+a row an epoch, for benchmarks/frontier.py. The recipe is M. Shariatnia's ('Colorizing black & white images with U-Net
+and conditional GAN'): Adam at a constant rate, batches of 16, each picture converted to Lab by scikit-image in a
+DataLoader; then a PatchGAN of 64 filters and three down-steps, BCE + 100·L1, the discriminator first on each batch.
+"""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.learner import Learner
+from skimage.color import rgb2lab
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pipeline import models, params
+from pipeline.colour import AB_SCALE
+from pipeline.datasets import store
+from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.networks.generator import unet
+from pipeline.training import colouriser
+from pipeline.training.adversarial import AdversarialStep
+from pipeline.training.batches import Batches, default_device, to_lightness_and_ab
+from pipeline.training.history import History
+from pipeline.training.learner import learner, seed_everything
+
+BATCH_SIZE = 16
+VALIDATION_BATCH_SIZE = 250
+
+
+class Pictures(Dataset):
+    """l (1, H, W) and ab (2, H, W) of each picture, mirrored half of the times, one at a time."""
+
+    def __init__(self, pictures: np.ndarray):
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
+        picture = self.pictures[place]
+        if torch.rand(()) < 0.5:
+            picture = picture[:, ::-1]
+        lab = torch.from_numpy(rgb2lab(picture).astype(np.float32)).permute(2, 0, 1)
+        return lab[:1] / 50 - 1, lab[1:] / AB_SCALE
+
+
+def batches(study: params.Params) -> DataLoaders:
+    """The same pictures for training and validation as the study's."""
+    device = default_device()
+    train = store.read(colouriser.TARGET, "train").pictures[: study.images]
+    validation = store.read(colouriser.TARGET, "validation")
+    return DataLoaders(
+        TfmdDL(Pictures(train), bs=BATCH_SIZE, shuffle=True, num_workers=os.cpu_count(), device=device),
+        Batches(validation, to_lightness_and_ab, VALIDATION_BATCH_SIZE, device),
+        device=device,
+    )
+
+
+def train_unet(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
+    """Train the U-Net in place; a row an epoch."""
+    seed_everything(study.seed)
+    history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
+    _learner(study, network, partial(torch.optim.Adam), [history]).fit(epochs, 1e-4)
+    return pd.DataFrame(history.rows)
+
+
+def train_gan(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
+    """Train the U-Net on, in place, against a PatchGAN; a row an epoch."""
+    seed_everything(study.seed)
+    discriminator = PatchDiscriminator(filters=64, downsamplings=3)
+    adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
+    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)
+    history = History(parts={"train_l1": lambda _: step.l1}, measures=colouriser.MEASURES)
+    _learner(study, network, adam, [step, history]).fit(epochs, 2e-4)
+    return pd.DataFrame(history.rows)
+
+
+def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:
+    return learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
+
+
+def main() -> None:
+    """Train both, and write each as soon as it is ready."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the models and their curves")
+    parser.add_argument("--epochs", type=int, default=20, help="of the U-Net")
+    parser.add_argument("--gan-epochs", type=int, default=20)
+    arguments = parser.parse_args()
+
+    study = params.load()
+    encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
+    network = unet(about["architecture"])
+    network.layers[0].load_state_dict(encoder.body.state_dict())
+    shared = {
+        "architecture": about["architecture"],
+        "data": store.read_about(colouriser.TARGET)["name"],
+        "encoder": about["data"],
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, train, epochs in (("unet", train_unet, arguments.epochs), ("gan", train_gan, arguments.gan_epochs)):
+        rows = train(study, network, epochs)
+        rows.to_csv(arguments.out / f"{name}.csv", index=False)
+        models.save(arguments.out / f"{name}.safetensors", network, kind="colouriser", seed=study.seed, **shared)
+
+
+if __name__ == "__main__":
+    main()
