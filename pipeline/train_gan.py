@@ -12,6 +12,7 @@ from pipeline.params import Params
 from pipeline.training import colouriser
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
+from pipeline.training.batches import flip
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
@@ -36,7 +37,7 @@ def run(params: Params) -> None:
         },
         measures=colouriser.MEASURES,
     )
-    batches = colouriser.batches(params, params.gan.batch_size)
+    batches = colouriser.batches(params, params.gan.batch_size, flip)
     callbacks = [step, MovingAverage(params.gan.ema), history]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
 

@@ -10,6 +10,7 @@ from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser
+from pipeline.training.batches import flip_and_zoom
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
@@ -24,7 +25,7 @@ def run(params: Params) -> None:
 
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
-    batches = colouriser.batches(params, params.unet.batch_size)
+    batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
     schedule = warm_up_and_decay(params.unet.learning_rate)
     learner(batches, network, nn.L1Loss(), muon, [history]).fit(params.unet.epochs, cbs=schedule)
     colouriser.save(

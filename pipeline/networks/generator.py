@@ -11,9 +11,14 @@ BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small 
 def unet(architecture: str) -> nn.Module:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
-    Its first layer, `layers[0]`, is the encoder that `encoder.build` makes.
+    Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
+    resolution that looks at the input again: it would take as long as all that is before it. The painting layer starts
+    near zero, because grey is a better guess than noise.
     """
     body, _ = encoder.build(architecture, channels=1)
-    network = DynamicUnet(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE))
+    network = DynamicUnet(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
     network.layers = network.layers[:-1]  # the last layer wraps the result in a tensor subclass, which nothing needs
+    (painting,) = network.layers[-1]
+    nn.init.normal_(painting.weight, 0, 0.001)
+    nn.init.zeros_(painting.bias)
     return network

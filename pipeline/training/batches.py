@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets.store import Split
+
+ZOOM = 0.25  # share of the side that a zoom may leave out; also the range of its turn, in radians
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -114,12 +116,31 @@ def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     rgb, labels = flip(rgb, labels)
     count, _, height, width = rgb.shape
     reach = height // 16, width // 16
-    padded = torch.nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
+    padded = nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
     top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
     rows = top + torch.arange(height, device=rgb.device).view(1, -1, 1)  # (N, H, 1)
     columns = left + torch.arange(width, device=rgb.device).view(1, 1, -1)  # (N, 1, W)
     pictures = torch.arange(count, device=rgb.device).view(-1, 1, 1)
     return padded.permute(0, 2, 3, 1)[pictures, rows, columns].permute(0, 3, 1, 2), labels
+
+
+def flip_and_zoom(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror with probability ½, zoom in by up to a third, turn by up to 7 degrees, and shift within what that leaves.
+
+    With few pictures a U-Net soon knows them by heart; it does not if it never sees one twice.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(len(rgb), device=rgb.device)
+
+    side = uniform(1 - ZOOM, 1)  # of what is shown, as a share of the picture's
+    mirror, angle = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0), uniform(-ZOOM / 2, ZOOM / 2)
+    reach = 1 - side + 1 / 16  # a little over the border, which is reflected
+    cosine, sine = side * angle.cos(), side * angle.sin()
+    rows = (mirror * cosine, -sine, reach * uniform(-1, 1)), (mirror * sine, cosine, reach * uniform(-1, 1))
+    places = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3), of an affine map
+    grid = nn.functional.affine_grid(places, list(rgb.shape), align_corners=False)
+    return nn.functional.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False).clamp(0, 1), labels
 
 
 def turn(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,15 +13,15 @@ from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.datasets import store
 from pipeline.files import write_all
 from pipeline.params import Params
-from pipeline.training.batches import flip, loaders, to_lightness_and_ab
+from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
 
 TARGET = Path("data/target")
 
 
-def batches(params: Params, batch_size: int) -> DataLoaders:
+def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
     """The first `images` training pictures (their order is a fixed shuffle) and all validation pictures."""
     train = store.Split(*(array[: params.images] for array in store.read(TARGET, "train")))
-    return loaders(train, store.read(TARGET, "validation"), to_lightness_and_ab, flip, batch_size)
+    return loaders(train, store.read(TARGET, "validation"), to_lightness_and_ab, augment, batch_size)
 
 
 def l1(learner: Learner) -> Tensor:
