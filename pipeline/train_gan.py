@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline import models
+from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.params import Params
 from pipeline.training import colouriser
@@ -21,7 +22,9 @@ def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
     network, about = models.load(Path("models/unet.safetensors"), "colouriser")
-    discriminator = PatchDiscriminator(params.gan.filters, params.gan.downsamplings)
+    eyes, _ = encoder.build(about["architecture"], channels=1)
+    eyes.load_state_dict(network.layers[0].state_dict())
+    discriminator = PatchDiscriminator(eyes, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     step = AdversarialStep(
         discriminator,

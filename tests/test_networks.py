@@ -3,6 +3,7 @@ import pytest
 import torch
 import torchvision.models
 from skimage.color import rgb2lab
+from torch import nn
 
 from pipeline.networks import encoder
 from pipeline.networks.any_size import AnySize, mirrored
@@ -15,12 +16,16 @@ def weights(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def body(architecture: str) -> nn.Sequential:
+    return encoder.build(architecture, channels=1)[0]
+
+
 def test_resnet20_has_the_weights_of_the_paper():
     # He et al. 2016, table 6: 0.27 M with 3 input channels and 10 classes.
     assert weights(Classifier("resnet20", channels=3, classes=10)) == pytest.approx(0.27e6, rel=0.03)
 
 
-@pytest.mark.parametrize("architecture", ["resnet20", "resnet18", "resnet34"])
+@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18", "resnet34"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_classifier_decides_by_its_features(architecture, channels):
     network = Classifier(architecture, channels, classes=7).eval()
@@ -31,7 +36,7 @@ def test_a_classifier_decides_by_its_features(architecture, channels):
     assert network(x).shape == (2, 7)
 
 
-@pytest.mark.parametrize("architecture", ["resnet20", "resnet18"])
+@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18"])
 @pytest.mark.parametrize("size", [(32, 32), (96, 96), (33, 47)])
 def test_a_unet_paints_two_channels_at_any_size(architecture, size):
     network = unet(architecture).eval()
@@ -49,21 +54,38 @@ def test_the_first_layer_of_a_unet_takes_a_classifiers_body():
     torch.testing.assert_close(network.layers[0].eval()(l), classifier.body.eval()(l))
 
 
-@pytest.mark.parametrize(("downsamplings", "patch"), [(1, 16), (2, 34), (3, 70)])
+@pytest.mark.parametrize(("downsamplings", "patch"), [(1, 12), (2, 26), (3, 54)])
 def test_each_verdict_of_the_discriminator_sees_one_patch(downsamplings, patch):
-    network = PatchDiscriminator(4, downsamplings).eval()
+    network = PatchDiscriminator(body("resnet10"), 4, downsamplings).eval()
     l, ab = torch.zeros(1, 1, 128, 128), torch.zeros(1, 2, 128, 128, requires_grad=True)  # noqa: E741
-    logits = network(l, ab)
+    logits = network(l, ab, network.look(l))
     middle = logits.shape[-1] // 2
     logits[0, 0, middle, middle].backward()
     seen = ab.grad.abs().sum((0, 1)).nonzero()
     assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [patch, patch]
 
 
-def test_the_discriminator_looks_at_lightness_too():
-    network = PatchDiscriminator(4, 1).eval()
-    ab = torch.zeros(1, 2, 32, 32)
-    assert not torch.equal(network(torch.zeros(1, 1, 32, 32), ab), network(torch.ones(1, 1, 32, 32), ab))
+@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18"])
+@pytest.mark.parametrize("size", [32, 50])
+def test_the_discriminator_looks_at_lightness_and_at_what_the_encoder_sees_in_it(architecture, size):
+    network = PatchDiscriminator(body(architecture), 4, 2).eval()
+    ab = torch.zeros(1, 2, size, size)
+    dark, light = torch.zeros(1, 1, size, size), torch.rand(1, 1, size, size)
+    seen = [network.look(l) for l in (dark, light)]  # noqa: E741
+    verdict = network(dark, ab, seen[0])
+    assert not torch.equal(verdict, network(light, ab, seen[0]))
+    assert not torch.equal(verdict, network(dark, ab, seen[1]))
+
+
+def test_the_encoder_in_the_discriminator_does_not_learn():
+    network = PatchDiscriminator(body("resnet10"), 4, 2).train()
+    before = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    l, ab = torch.rand(8, 1, 32, 32), torch.rand(8, 2, 32, 32)  # noqa: E741
+    network(l, ab, network.look(l)).sum().backward()
+    assert all(parameter.grad is None for parameter in network.encoder.parameters())
+    assert all(parameter.grad is not None for parameter in network.verdict.parameters())
+    for name, tensor in network.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name])
 
 
 def test_folded_imagenet_weights_see_a_grey_picture_as_the_colour_network_does():

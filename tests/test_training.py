@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pipeline.datasets.store import Split
+from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.training import batches, colouriser
 from pipeline.training.adversarial import AdversarialStep
@@ -24,6 +25,10 @@ def pictures(count: int, size: int = 16) -> Split:
 
 def painter() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(16), nn.Conv2d(16, 2, 1))
+
+
+def critic() -> PatchDiscriminator:
+    return PatchDiscriminator(encoder.build("resnet10", channels=1)[0], filters=8, downsamplings=1)
 
 
 def pair(count: int = 64, batch_size: int = 4) -> batches.DataLoaders:
@@ -139,11 +144,13 @@ class Watch(History):
     def after_batch(self):
         super().after_batch()
         if self.training:
-            self.seen.append([next(net.parameters()).detach().clone() for net in (self.model, self.discriminator)])
+            self.seen.append(
+                [next(net.parameters()).detach().clone() for net in (self.model, self.discriminator.verdict)]
+            )
 
 
 def test_both_networks_of_the_gan_are_updated_on_each_batch():
-    discriminator = PatchDiscriminator(8, 1)
+    discriminator = critic()
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
     watch = Watch(discriminator)
     train([step, watch], epochs=1)
@@ -153,7 +160,7 @@ def test_both_networks_of_the_gan_are_updated_on_each_batch():
 
 
 def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
-    discriminator = PatchDiscriminator(8, 1)
+    discriminator = critic()
     before = [parameter.detach().clone() for parameter in discriminator.parameters()]
     still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     train([AdversarialStep(discriminator, still, l1_weight=1)], epochs=1)
@@ -164,7 +171,7 @@ def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
 
 def test_the_discriminator_learns_to_tell_real_colours_from_painted_ones():
     seed_everything(0)
-    discriminator = PatchDiscriminator(8, 1)
+    discriminator = critic()
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=1)
     verdicts = History({"real": lambda _: step.real, "fake": lambda _: step.fake}, {})
     train([step, verdicts], epochs=6, rate=1e-9)
@@ -175,7 +182,7 @@ def test_the_generator_learns_to_fool_a_discriminator_and_still_minds_l1():
     results = {}
     for l1_weight in (0, 100):
         seed_everything(0)
-        discriminator = PatchDiscriminator(8, 1)
+        discriminator = critic()
         still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
         step = AdversarialStep(discriminator, still, l1_weight)
         parts = {"adversarial": lambda _, step=step: step.adversarial, "train_l1": lambda _, step=step: step.l1}

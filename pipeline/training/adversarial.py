@@ -12,7 +12,7 @@ class AdversarialStep(Callback):
     the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3).
 
     Args:
-        discriminator: (l, ab) → logits, high for real.
+        discriminator: a `PatchDiscriminator`.
         optimiser: of the discriminator.
         l1_weight: λ.
     """
@@ -28,7 +28,7 @@ class AdversarialStep(Callback):
 
     def _verdict(self, ab: Tensor, real: bool) -> Tensor:
         """How far the discriminator is from calling the colours real, or fake: a scalar."""
-        logits = self.discriminator(self.x, ab)
+        logits = self.discriminator(self.x, ab, self.seen)
         target = torch.full_like(logits, float(real))
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
 
@@ -36,6 +36,7 @@ class AdversarialStep(Callback):
         """Update the discriminator, and add its verdict to the generator's loss."""
         if not self.training:
             return
+        self.seen = self.discriminator.look(self.x)
         self.real, self.fake = self._verdict(self.y, real=True), self._verdict(self.pred.detach(), real=False)
         self.optimiser.zero_grad()
         ((self.real + self.fake) / 2).backward()
