@@ -10,7 +10,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
-from pipeline.networks.generator import unet
+from tests.painters import random_unet
 
 
 def tint(l):  # noqa: E741
@@ -211,7 +211,7 @@ def test_a_network_gone_astray_is_refused():
 
 
 def test_a_model_is_loaded_from_its_file_and_the_judge_is_refused(tmp_path, coffee):
-    network = unet("resnet20")
+    network = random_unet()
     models.save(tmp_path / "unet.safetensors", network, kind="colouriser", architecture="resnet20")
     network = AnySize(network.eval())
     expected = Colouriser(lambda lightness: network(torch.from_numpy(lightness)).detach().numpy(), 32)(coffee)

@@ -15,7 +15,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
-from pipeline.networks.generator import unet
+from tests.painters import random_unet
 
 ABOUT = {"data": "cifar10", "encoder": "stl10", "seed": 3, "unet": {"epochs": 2, "learning_rate": 0.01}}
 
@@ -31,7 +31,7 @@ def exported(tmp_path_factory):
     """A folder with a model of random weights, its ONNX file and its card."""
     folder = tmp_path_factory.mktemp("exported")
     torch.manual_seed(0)
-    network = unet("resnet20")
+    network = random_unet()
     models.save(folder / "unet.safetensors", network, kind="colouriser", architecture="resnet20", **ABOUT)
     export.run(str(folder / "unet.safetensors"), None)
     return folder
@@ -102,7 +102,7 @@ def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, 
 
 def test_a_file_that_computes_something_else_is_not_written(quick, tmp_path):
     other = tmp_path / "other.safetensors"
-    models.save(other, unet("resnet20"), kind="colouriser", architecture="resnet20", **ABOUT)
+    models.save(other, random_unet(), kind="colouriser", architecture="resnet20", **ABOUT)
     with pytest.raises(PipelineError, match="onnxruntime's ab differs by"):
         export.run(str(other), None)
     assert list(files(tmp_path)) == ["other.safetensors"]
