@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-NAMES = {"real": "real", "grey": "grey", "unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
+NAMES = {"real": "real", "grey": "grey", "unet": "U-Net", "unet_gain": "U-Net · gain", "gan": "GAN"}
 COLOURS = {
     "grey": "#8c8c8c",
     "unet": "#0072b2",
