@@ -8,29 +8,29 @@ GAN (their weights mixed, as in Wang et al. 2018, 'ESRGAN', section 3.4), and of
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import metrics, models
-from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes
+from pipeline import evaluate, models
 from pipeline.datasets import store
 from pipeline.plots import COLOURS
-from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
+from pipeline.results import summarise
+from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 
-GAINS = (1, 1.25, 1.5, 1.75, 2, 2.25, 2.5)
-SHARES = (0, 0.25, 0.5, 0.75, 1)  # of the GAN in a mix
+GAIN, MIX = "U-Net × gain", "U-Net → GAN, weights mixed"
+GAINS = (1.25, 1.5, 1.75, 2, 2.25, 2.5)  # 1 is the U-Net
+SHARES = (0.25, 0.5, 0.75)  # of the GAN in a mix; 0 is the U-Net, 1 the GAN
 BATCH_SIZE = 250  # pictures of 32×32
-
-Colouriser = Callable[[Tensor], Tensor]
+COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 
 
 def load(name: str | Path, kind: str = "colouriser") -> nn.Module:
@@ -47,44 +47,32 @@ def mixed(unet: Path, gan: Path, share: float) -> nn.Module:
     return network
 
 
-@torch.inference_mode()
-def measure(colourisers: Mapping[tuple[str, float], Colouriser]) -> pd.DataFrame:
-    """Family, knob, skill, colourfulness and Fréchet distance of each, and of the real pictures."""
+def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
+    """Family, knob, and all that evaluate measures, of each way to colour, and of the real pictures."""
     validation, judge = store.read(TARGET, "validation"), load("models/judge.safetensors", "classifier")
-    batches = Batches(validation, to_lightness_and_ab, fit_batch(BATCH_SIZE, validation.pictures), default_device())
-    everyone = {("real", 0.0): None, **colourisers}
-    errors, colourfulness, features = ({who: [] for who in everyone} for _ in range(3))
-    grey = []
-    for l, real in batches:  # noqa: E741
-        grey.append(real.abs().mean((1, 2, 3)))
-        for who, colouriser in everyone.items():
-            ab = real if colouriser is None else colouriser(l)
-            painted = rgb_to_bytes(l_ab_to_rgb(l, ab))
-            errors[who].append(metrics.l1(ab, real))
-            colourfulness[who].append(metrics.colourfulness(painted))
-            features[who].append(judge.features(bytes_to_rgb(painted)))
-
-    def gaussian(who: tuple[str, float]) -> metrics.Gaussian:
-        rows = torch.cat(features[who]).double().cpu().numpy()
-        return metrics.gaussian(rows, np.ones(len(rows)))
-
-    real = gaussian(("real", 0.0))
-    return pd.DataFrame(
-        {
-            "family": who[0],
-            "knob": who[1],
-            "skill": 1 - (torch.cat(errors[who]).mean() / torch.cat(grey).mean()).item(),
-            "colourfulness": torch.cat(colourfulness[who]).mean().item(),
-            "judge_fd": metrics.frechet_distance(real, gaussian(who)),
-        }
-        for who in everyone
-    )
+    painter = load(unet)
+    ways: dict[str, tuple[str, float]] = {"real": ("real", 0), "unet": (GAIN, 1), "gan": (MIX, 1)}
+    colourisers = {"unet": painter, "gan": load(gan)}
+    for gain in GAINS:
+        ways[f"{GAIN} {gain}"] = GAIN, gain
+        colourisers[f"{GAIN} {gain}"] = lambda l, gain=gain: gain * painter(l)  # noqa: E741
+    for share in SHARES:
+        ways[f"{MIX} {share}"] = MIX, share
+        colourisers[f"{MIX} {share}"] = mixed(unet, gan, share)
+    for name, path in others.items():
+        ways[name] = name, 1
+        colourisers[name] = load(path)
+    measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    results = summarise(measured, np.ones(len(validation.pictures)))
+    rows = [{"family": family, "knob": knob, **results[who]} for who, (family, knob) in ways.items()]
+    rows.append({"family": MIX, "knob": 0, **results["unet"]})  # where both families begin
+    return pd.DataFrame(rows).sort_values(["family", "knob"])
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Two panels over colourfulness; a line through each family that has a knob."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), dpi=120, layout="constrained")
-    colours = {"U-Net × gain": COLOURS["unet_gain"], "U-Net → GAN, weights mixed": COLOURS["gan"]}
+    colours = {GAIN: COLOURS["unet_gain"], MIX: COLOURS["gan"]}
     others = iter(("#cc79a7", "#009e73", "#e69f00"))
     (real,) = table[table["family"] == "real"]["colourfulness"]
     for axes, column, label in zip(
@@ -108,18 +96,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help="further models, each as NAME=PATH")
     arguments = parser.parse_args()
 
-    unet = load("models/unet.safetensors")
-    colourisers: dict[tuple[str, float], Colouriser] = {}
-    for gain in GAINS:
-        colourisers["U-Net × gain", gain] = lambda l, gain=gain: gain * unet(l)  # noqa: E741
-    for share in SHARES:
-        between = mixed(Path("models/unet.safetensors"), Path("models/gan.safetensors"), share)
-        colourisers["U-Net → GAN, weights mixed", share] = between
-    for name, path in (given.split("=", 1) for given in arguments.models):
-        colourisers[name, 0.0] = load(path)
-
-    table = measure(colourisers)
-    print(table.to_string(index=False, float_format="{:.4g}".format))
+    others = dict(given.split("=", 1) for given in arguments.models)
+    table = measure(Path("models/unet.safetensors"), Path("models/gan.safetensors"), others)
+    print(table[["family", "knob", *COLUMNS]].to_string(index=False, float_format="{:.4g}".format))
     draw(table, arguments.picture)
 
 

@@ -25,14 +25,12 @@ from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import models, params
+from pipeline import models, params, train_unet
 from pipeline.colour import AB_SCALE
 from pipeline.datasets import store
-from pipeline.networks.discriminator import PatchDiscriminator
-from pipeline.networks.generator import unet
 from pipeline.training import colouriser
 from pipeline.training.adversarial import AdversarialStep
-from pipeline.training.batches import Batches, default_device, to_lightness_and_ab
+from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 
@@ -57,6 +55,30 @@ class Pictures(Dataset):
         return lab[:1] / 50 - 1, lab[1:] / AB_SCALE
 
 
+class PlainPatchGAN(nn.Module):
+    """The PatchGAN of Isola et al. (2017, section 6.1) with patches of 70 pixels; all it sees is (L, ab)."""
+
+    def __init__(self):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, 64, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for channels, stride in ((64, 2), (128, 2), (256, 1)):
+            layers += [nn.Conv2d(channels, 2 * channels, 4, stride, 1, bias=False), nn.BatchNorm2d(2 * channels)]
+            layers.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(512, 1, 4, 1, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0, 0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1, 0.02)
+
+    def look(self, l: Tensor) -> None:  # noqa: E741
+        """It has no encoder to look with."""
+
+    def forward(self, l: Tensor, ab: Tensor, seen: None) -> Tensor:  # noqa: E741
+        """L (N, 1, H, W) and ab (N, 2, H, W), both in [-1, 1] → logits (N, 1, H', W'), high for real."""
+        return self.layers(torch.cat((l, ab), dim=1))
+
+
 def batches(study: params.Params) -> DataLoaders:
     """The same pictures for training and validation as the study's."""
     device = default_device()
@@ -64,12 +86,12 @@ def batches(study: params.Params) -> DataLoaders:
     validation = store.read(colouriser.TARGET, "validation")
     return DataLoaders(
         TfmdDL(Pictures(train), bs=BATCH_SIZE, shuffle=True, num_workers=os.cpu_count(), device=device),
-        Batches(validation, to_lightness_and_ab, VALIDATION_BATCH_SIZE, device),
+        Batches(validation, to_lightness_and_ab, fit_batch(VALIDATION_BATCH_SIZE, validation.pictures), device),
         device=device,
     )
 
 
-def train_unet(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
+def l1_alone(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
     """Train the U-Net in place; a row an epoch."""
     seed_everything(study.seed)
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
@@ -77,10 +99,10 @@ def train_unet(study: params.Params, network: nn.Module, epochs: int) -> pd.Data
     return pd.DataFrame(history.rows)
 
 
-def train_gan(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
+def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
     """Train the U-Net on, in place, against a PatchGAN; a row an epoch."""
     seed_everything(study.seed)
-    discriminator = PatchDiscriminator(filters=64, downsamplings=3)
+    discriminator = PlainPatchGAN()
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)
     history = History(parts={"train_l1": lambda _: step.l1}, measures=colouriser.MEASURES)
@@ -101,16 +123,17 @@ def main() -> None:
     arguments = parser.parse_args()
 
     study = params.load()
-    encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
-    network = unet(about["architecture"])
-    network.layers[0].load_state_dict(encoder.body.state_dict())
+    network, about = train_unet.on_encoder()
     shared = {
         "architecture": about["architecture"],
         "data": store.read_about(colouriser.TARGET)["name"],
         "encoder": about["data"],
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, train, epochs in (("unet", train_unet, arguments.epochs), ("gan", train_gan, arguments.gan_epochs)):
+    for name, train, epochs in (
+        ("unet", l1_alone, arguments.epochs),
+        ("gan", against_a_patchgan, arguments.gan_epochs),
+    ):
         rows = train(study, network, epochs)
         rows.to_csv(arguments.out / f"{name}.csv", index=False)
         models.save(arguments.out / f"{name}.safetensors", network, kind="colouriser", seed=study.seed, **shared)

@@ -42,7 +42,8 @@ def run(params: Params) -> None:
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
     batch_size = fit_batch(params.evaluate.batch_size, test.pictures)
-    gain = fit_gain(colourisers["unet"], store.read(TARGET, "validation").pictures, batch_size)
+    device = default_device()
+    gain = fit_gain(colourisers["unet"], store.read(TARGET, "validation").pictures, batch_size, device)
     measured = measure(test, colourisers, gain, judge, batch_size)
     results = with_intervals(measured, params.evaluate.resamples, params.seed)
     measured_on = {
@@ -54,7 +55,7 @@ def run(params: Params) -> None:
         "gain": gain,
         "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
     }
-    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, gain)
+    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, gain, device)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
@@ -95,19 +96,20 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 @torch.inference_mode()
-def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int) -> float:
+def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int, device: torch.device) -> float:
     """The factor, of `GAINS`, that makes the U-Net's colours on average as colourful as those of the real pictures.
 
     With it a pale U-Net is the plainest way to lively colours, which a GAN must beat to be worth its time.
 
     Args:
-        unet: the U-Net.
+        unet: the U-Net, on the device.
         pictures: for validation, uint8 (N, H, W, 3), which may be memory-mapped.
         batch_size: how many pictures to hold in memory at once.
+        device: where to compute.
     """
     painted, real = np.zeros(len(GAINS)), 0.0
     for start in range(0, len(pictures), batch_size):
-        batch = _to_tensor(pictures[start : start + batch_size])
+        batch = _to_tensor(pictures[start : start + batch_size], device)
         l, _ = rgb_to_l_ab(bytes_to_rgb(batch))  # noqa: E741
         ab = unet(l)
         painted += [metrics.colourfulness(_to_bytes(l, gain * ab)).sum().item() for gain in GAINS]
@@ -126,7 +128,7 @@ def measure(
 
     Args:
         test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.
-        colourisers: name → network, of which one is `unet`.
+        colourisers: name → network, on the judge's device, of which one is `unet`.
         gain: see `fit_gain`.
         judge: rgb (N, 3, H, W) in [0, 1] → logits, by way of `features` and `head`. One that was trained on pictures
             without classes tells by how far they are turned; class 0, which all of them have, is upright.
@@ -135,13 +137,14 @@ def measure(
     Raises:
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
     """
+    device = next(judge.parameters()).device
     count = len(test.pictures)
     measured = Measurements(defaultdict(dict), {})
     with tqdm(total=count, desc="measuring", unit=" pictures", disable=None) as bar:
         for start in range(0, count, batch_size):
             here = slice(start, start + batch_size)
-            labels = _to_tensor(test.labels[here])
-            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here]), colourisers, gain):
+            labels = torch.from_numpy(test.labels[here]).to(device)
+            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers, gain):
                 seen = judge.features(bytes_to_rgb(batch))
                 values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
                 _keep(measured.features, who, seen, here, count)
@@ -189,14 +192,16 @@ def _to_bytes(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741
 
 
 @torch.inference_mode()
-def paint(pictures: np.ndarray, colourisers: Mapping[str, Colouriser], gain: float) -> dict[str, np.ndarray]:
+def paint(
+    pictures: np.ndarray, colourisers: Mapping[str, Colouriser], gain: float, device: torch.device
+) -> dict[str, np.ndarray]:
     """Real, grey and as each paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
-    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures)))  # noqa: E741
+    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures, device)))  # noqa: E741
     return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(l, colourisers, gain)}}
 
 
-def _to_tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(default_device())  # a copy, because a memory map is read-only
+def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
 
 
 def _keep(arrays: dict[str, np.ndarray], name: str, values: Tensor, here: slice, count: int) -> None:

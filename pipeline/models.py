@@ -47,7 +47,11 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
     except (OSError, SafetensorError) as error:
         raise metadata.not_a_model(path, error) from None
     network = _build(about)
-    network.load_state_dict(safetensors.torch.load_file(path))
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path))
+    except RuntimeError:  # torch names each weight, over many lines
+        reason = f"its weights are not those of this version's {kind} on a {about['architecture']}"
+        raise metadata.not_a_model(path, reason) from None
     return network.eval(), about
 
 

@@ -22,9 +22,9 @@ def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
     network, about = models.load(Path("models/unet.safetensors"), "colouriser")
-    eyes, _ = encoder.build(about["architecture"], channels=1)
-    eyes.load_state_dict(network.layers[0].state_dict())
-    discriminator = PatchDiscriminator(eyes, params.gan.filters, params.gan.downsamplings)
+    body, _ = encoder.build(about["architecture"], channels=1)
+    body.load_state_dict(network.layers[0].state_dict())
+    discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     step = AdversarialStep(
         discriminator,

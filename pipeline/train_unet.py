@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -16,13 +17,18 @@ from pipeline.training.learner import learner, seed_everything, warm_up_and_deca
 from pipeline.training.muon import Muon
 
 
-def run(params: Params) -> None:
-    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), with Muon."""
-    seed_everything(params.seed)
+def on_encoder() -> tuple[nn.Module, dict[str, Any]]:
+    """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
     encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
     network = unet(about["architecture"])
     network.layers[0].load_state_dict(encoder.body.state_dict())
+    return network, about
 
+
+def run(params: Params) -> None:
+    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), with Muon."""
+    seed_everything(params.seed)
+    network, about = on_encoder()
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
     batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)

@@ -32,6 +32,7 @@ WRITTEN = ["metrics/evaluate.json"] + [
     f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "test_l1.png")
 ]
 WHO = ["real", "grey", "unet", "unet_gain", "gan"]
+CPU = torch.device("cpu")
 
 
 class Judge(nn.Module):
@@ -156,13 +157,13 @@ def test_the_seed_decides_the_intervals():
 @pytest.mark.parametrize(("share", "expected"), [(0.25, 4), (0.5, 2), (1, 1)])
 def test_gain_gives_pale_colours_the_liveliness_of_the_real_ones(share, expected):
     split = coloured(30)
-    assert evaluate.fit_gain(painter(split, share), split.pictures, batch_size=7) == pytest.approx(expected, rel=0.03)
+    assert evaluate.fit_gain(painter(split, share), split.pictures, 7, CPU) == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 8), (0.01, 8), (4, 0.5)])
 def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
     split = coloured(9)
-    assert evaluate.fit_gain(painter(split, share), split.pictures, batch_size=4) == expected
+    assert evaluate.fit_gain(painter(split, share), split.pictures, 4, CPU) == expected
 
 
 def test_gain_multiplies_the_colours_of_the_unet():
@@ -255,7 +256,7 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
         "pictures": 9,
         "seed": 5,
         "gain": evaluate.fit_gain(
-            models.load(Path("models/unet.safetensors"), "colouriser")[0], coloured(5, seed=1)[0], 2
+            models.load(Path("models/unet.safetensors"), "colouriser")[0], coloured(5, seed=1).pictures, 2, CPU
         ),
     }
     assert list(found) == [*WHO, "gan_minus_unet", "gan_minus_unet_gain", "measured_on"]

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from pipeline import models
 from pipeline.errors import PipelineError
@@ -50,4 +51,10 @@ def test_what_is_no_model_of_that_kind_is_refused_in_one_line(tmp_path):
     models.save(tmp_path / "j.safetensors", network, kind="classifier", architecture="resnet20", channels=3, classes=7)
     assert "given a model that is a classifier, allowed: a colouriser" in refusal(
         tmp_path / "j.safetensors", "colouriser"
+    )
+
+    network = nn.Conv2d(1, 2, 3)  # such as a former version's
+    models.save(tmp_path / "former.safetensors", network, kind="colouriser", architecture="resnet20")
+    assert "its weights are not those of this version's colouriser on a resnet20" in refusal(
+        tmp_path / "former.safetensors", "colouriser"
     )

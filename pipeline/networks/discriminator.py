@@ -26,7 +26,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, encoder: nn.Sequential, filters: int = 64, downsamplings: int = 2):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.smallest = encoder.eval(), 2**downsamplings
         known = {factor: x.shape[1] for factor, x in self.look(torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)).items()}
         self.downs, channels = nn.ModuleList(), 3
         for level in range(downsamplings):
@@ -52,9 +52,11 @@ class PatchDiscriminator(nn.Module):
     def look(self, l: Tensor) -> dict[int, Tensor]:  # noqa: E741
         """What the encoder makes of L, for `forward`: how often smaller the sides are → its last features there."""
         seen, x = {}, l
-        for layer in self.encoder.eval():
+        for layer in self.encoder:
             x = layer(x)
             factor = 2 ** round(math.log2(l.shape[-1] / x.shape[-1]))
+            if factor > self.smallest:
+                break
             seen[factor] = x
         return {factor: x / x.square().mean().sqrt().clamp_min(1e-6) for factor, x in seen.items()}
 

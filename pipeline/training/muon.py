@@ -9,9 +9,7 @@ MOMENTUM = 0.95
 BETAS, EPSILON = (0.9, 0.99), 1e-8
 NEWTON_SCHULZ_STEPS = 5
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # the coefficients that Jordan tuned for speed
-FEWEST_CHANNELS = (
-    4  # out of a convolution; one with fewer paints the result, which is Adam's, as is a classifier's head
-)
+FEWEST_CHANNELS = 4  # out of a hidden convolution; one with fewer paints the result
 ROOT_MEAN_SQUARE = 0.2  # of an update at learning rate 1, about Adam's
 
 
@@ -64,10 +62,8 @@ class Muon(torch.optim.Optimizer):
         state["step"] += 1
         state["mean"].lerp_(parameter.grad, 1 - BETAS[0])
         state["square"].lerp_(parameter.grad.square(), 1 - BETAS[1])
-        mean, square = (
-            state["mean"] / (1 - BETAS[0] ** state["step"]),
-            state["square"] / (1 - BETAS[1] ** state["step"]),
-        )
+        mean = state["mean"] / (1 - BETAS[0] ** state["step"])
+        square = state["square"] / (1 - BETAS[1] ** state["step"])
         return mean / (square.sqrt() + EPSILON)
 
 
