@@ -1,12 +1,14 @@
 """The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline import params
+from pipeline import lock, params
 
 app = typer.Typer(
     help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
@@ -31,49 +33,57 @@ class Network(StrEnum):
     judge = "judge"
 
 
+@contextmanager
+def _stage(name: str) -> Iterator[params.Params]:
+    """The checked parameters, for the one run of a stage in this folder."""
+    checked = params.load()
+    with lock.alone(name):
+        yield checked
+
+
 @app.command()
 def download(role: Role) -> None:
     """Fetch the data set that the case gives a role, into data/ROLE."""
-    checked = params.load()
-    from pipeline import download
+    with _stage(f"download-{role.value}") as checked:
+        from pipeline import download
 
-    download.run(role.value, checked)
+        download.run(role.value, checked)
 
 
 @app.command()
 def pretrain(network: Network) -> None:
     """Train a classifier: the encoder, of greyscale pictures, or the judge, of colour pictures."""
-    checked = params.load()
-    from pipeline import pretrain
+    with _stage(f"pretrain-{network.value}") as checked:
+        from pipeline import pretrain
 
-    pretrain.run(network.value, checked)
+        pretrain.run(network.value, checked)
 
 
 @app.command()
 def train_unet() -> None:
     """Train the U-Net, on the pretrained encoder, with an L1 loss."""
-    checked = params.load()
-    from pipeline import train_unet
+    with _stage("train-unet") as checked:
+        from pipeline import train_unet
 
-    train_unet.run(checked)
+        train_unet.run(checked)
 
 
 @app.command()
 def train_gan() -> None:
     """Train the U-Net on, against a PatchGAN."""
-    checked = params.load()
-    from pipeline import train_gan
+    with _stage("train-gan") as checked:
+        from pipeline import train_gan
 
-    train_gan.run(checked)
+        train_gan.run(checked)
 
 
 @app.command()
 def evaluate() -> None:
     """Measure grey, U-Net and GAN on the test pictures, and draw them."""
-    checked = params.load()
-    from pipeline import evaluate
+    with _stage("evaluate") as checked:
+        from pipeline import evaluate
 
-    evaluate.run(checked)
+        evaluate.run(checked)
 
 
 @app.command()

@@ -6,6 +6,20 @@ class PipelineError(Exception):
 
     exit_code = 1
 
+    def __init__(self, line: str):
+        super().__init__(line)
+        self.line = line
+
+    def __str__(self) -> str:
+        # Not from the arguments: fastai rewrites those of what a callback raises, over several lines.
+        return self.line
+
+
+class Stopped(PipelineError):
+    """Ctrl-C, with how to go on."""
+
+    exit_code = 130  # as the shell has it
+
 
 class ParamsError(PipelineError):
     """A value in params.yaml or on the command line that is not allowed."""

@@ -20,6 +20,7 @@ from pipeline.networks.encoder import fold_to_grey
 from pipeline.params import Classifier as Settings
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, flip_and_shift, loaders, to_lightness_and_labels, to_rgb_and_labels, turn
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
@@ -42,15 +43,17 @@ def run(name: Name, params: Params) -> None:
     data = store.read_about(DATA[name])
     architecture = data.get("architecture", settings.architecture)
     rows: list[dict[str, float]] = []
+    checkpoint = None
     match data["name"]:
         case "none":
             network = Classifier(architecture, channels=1, classes=2)
         case "imagenet":
             network = _imagenet(architecture, DATA[name] / "weights.pth")
         case _:
-            network, rows = _train(name, settings, data)
+            checkpoint = Checkpoint(f"pretrain-{name}", {"seed": params.seed} | settings.model_dump(), [DATA[name]])
+            network, rows = _train(name, settings, data, checkpoint)
 
-    history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"])
+    history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
     report = {"data": data["name"], **accuracy}
     models.save(
@@ -71,6 +74,8 @@ def run(name: Name, params: Params) -> None:
         }
     )
     result = f"accuracy {accuracy['accuracy']:.3f} on validation" if accuracy else "nothing to train"
+    if checkpoint:
+        checkpoint.remove()
     print(f"{name}: {architecture}, {data['name']}: {result}")
 
 
@@ -85,7 +90,9 @@ def _imagenet(architecture: str, weights: Path) -> Classifier:
     return network
 
 
-def _train(name: Name, settings: Settings, data: dict[str, Any]) -> tuple[Classifier, list[dict[str, float]]]:
+def _train(
+    name: Name, settings: Settings, data: dict[str, Any], checkpoint: Checkpoint
+) -> tuple[Classifier, list[dict[str, float]]]:
     """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7)."""
     channels, prepare = INPUTS[name]
     classes = len(data["classes"])
@@ -106,7 +113,7 @@ def _train(name: Name, settings: Settings, data: dict[str, Any]) -> tuple[Classi
     muon = partial(Muon, weight_decay=settings.weight_decay)
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     schedule = warm_up_and_decay(settings.learning_rate)
-    learner(batches, network, loss, muon, [history]).fit(settings.epochs, cbs=schedule)
+    learner(batches, network, loss, muon, [history, checkpoint]).fit(settings.epochs, cbs=schedule)
     return network, history.rows
 
 

@@ -14,14 +14,17 @@ from pipeline.training import colouriser
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+
+UNET = Path("models/unet.safetensors")
 
 
 def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
-    network, about = models.load(Path("models/unet.safetensors"), "colouriser")
+    network, about = models.load(UNET, "colouriser")
     body, _ = encoder.build(about["architecture"], channels=1)
     body.load_state_dict(network.layers[0].state_dict())
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
@@ -41,8 +44,11 @@ def run(params: Params) -> None:
         measures=colouriser.MEASURES,
     )
     batches = colouriser.batches(params, params.gan.batch_size, flip)
-    callbacks = [step, MovingAverage(params.gan.ema), history]
+    settings = params.model_dump(include={"seed", "images", "gan"})
+    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
+    callbacks = [step, MovingAverage(params.gan.ema), history, checkpoint]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
 
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
     colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump())
+    checkpoint.remove()

@@ -12,14 +12,17 @@ from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser
 from pipeline.training.batches import flip_and_zoom
+from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
 
+ENCODER = Path("models/encoder.safetensors")
+
 
 def on_encoder() -> tuple[nn.Module, dict[str, Any]]:
     """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
-    encoder, about = models.load(Path("models/encoder.safetensors"), "classifier")
+    encoder, about = models.load(ENCODER, "classifier")
     network = unet(about["architecture"])
     network.layers[0].load_state_dict(encoder.body.state_dict())
     return network, about
@@ -33,7 +36,9 @@ def run(params: Params) -> None:
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
     batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
     schedule = warm_up_and_decay(params.unet.learning_rate)
-    learner(batches, network, nn.L1Loss(), muon, [history]).fit(params.unet.epochs, cbs=schedule)
+    settings = params.model_dump(include={"seed", "images", "unet"})
+    checkpoint = Checkpoint("train-unet", settings, [colouriser.TARGET, ENCODER])
+    learner(batches, network, nn.L1Loss(), muon, [history, checkpoint]).fit(params.unet.epochs, cbs=schedule)
     colouriser.save(
         "unet",
         network,
@@ -44,3 +49,4 @@ def run(params: Params) -> None:
         encoder=about["data"],
         unet=params.unet.model_dump(),
     )
+    checkpoint.remove()

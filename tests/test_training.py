@@ -106,7 +106,7 @@ def test_history_has_a_row_an_epoch_with_the_means_of_its_measures(capsys):
     history = History({"train_l1": colouriser.l1}, colouriser.MEASURES)
     train([history])
     assert [row["epoch"] for row in history.rows] == [1, 2, 3]
-    assert list(history.rows[0]) == ["epoch", "train_l1", "validation_l1", "validation_colourfulness", "seconds"]
+    assert list(history.rows[0]) == ["epoch", "train_l1", "validation_l1", "validation_colourfulness"]
     assert history.rows[-1]["validation_l1"] < 0.8 * history.rows[0]["validation_l1"]
     assert capsys.readouterr().out.count("validation_l1") == 3
 

@@ -1,5 +1,7 @@
 """The step of the GAN, as a fastai callback."""
 
+from typing import Any
+
 import torch
 from fastai.callback.core import Callback
 from torch import Tensor
@@ -25,6 +27,15 @@ class AdversarialStep(Callback):
     def before_fit(self) -> None:
         """Move the discriminator to where the generator is."""
         self.discriminator.to(self.dls.device).train()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"discriminator": self.discriminator.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimiser.load_state_dict(state["optimiser"])
 
     def _verdict(self, ab: Tensor, real: bool) -> Tensor:
         """How far the discriminator is from calling the colours real, or fake: a scalar."""

@@ -39,6 +39,15 @@ class MovingAverage(Callback):
         decay = min(self.decay, (1 + self.train_iter) / (10 + self.train_iter))
         torch._foreach_lerp_(self.averages, self._tensors(), 1 - decay)
 
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """For a checkpoint."""
+        return {"averages": self.averages}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """From a checkpoint."""
+        for average, saved in zip(self.averages, state["averages"], strict=True):
+            average.copy_(saved)
+
     def before_validate(self) -> None:
         """Put the average in place."""
         self._swap()

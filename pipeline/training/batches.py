@@ -1,6 +1,7 @@
 """Mini-batches of the pictures on disk, as the networks want them."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +27,14 @@ class Batches:
         batch_size: pictures in a batch.
         shuffle: a new order each epoch, from torch's global seed, without the last batch if it is not full; in
             training a batch of few pictures would upset batch normalisation.
+
+    `state_dict` says how far an epoch has come; after `load_state_dict` the next iteration goes on from there.
     """
 
     def __init__(self, split: Split, prepare: Prepare, batch_size: int, device: torch.device, *, shuffle: bool = False):
         self.split, self.prepare, self.device, self.shuffle = split, prepare, device, shuffle
         self.batch_size = min(batch_size, len(split.pictures))
+        self.goes_on: dict[str, Any] | None = None
 
     def to(self, device: torch.device) -> None:
         """Prepare the batches on another device; fastai calls it."""
@@ -41,13 +45,27 @@ class Batches:
         return whole + (rest > 0 and not self.shuffle)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.split.pictures)
-        order = torch.randperm(count).numpy() if self.shuffle else np.arange(count)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            chosen = np.sort(order[start : start + self.batch_size])  # in the order of the file
+        state = self.goes_on or {"order": self._order(), "given": 0}
+        self.goes_on, self.state = None, state
+        while state["given"] < len(self):
+            start = state["given"] * self.batch_size
+            chosen = np.sort(state["order"][start : start + self.batch_size].numpy())  # in the order of the file
+            state["given"] += 1
             pictures = torch.from_numpy(self.split.pictures[chosen]).to(self.device)
             labels = torch.from_numpy(self.split.labels[chosen]).to(self.device)
             yield self.prepare(bytes_to_rgb(pictures), labels)
+
+    def _order(self) -> Tensor:
+        count = len(self.split.pictures)
+        return torch.randperm(count) if self.shuffle else torch.arange(count)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The order of this epoch's pictures and how many of its batches were given."""
+        return dict(self.state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with that epoch at the next iteration."""
+        self.goes_on = dict(state)
 
 
 def fit_batch(batch_size: int, pictures: np.ndarray) -> int:

@@ -1,8 +1,8 @@
 """The record of a training run, a row an epoch."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from fastai.callback.core import Callback
@@ -14,9 +14,10 @@ Measure = Callable[[Learner], Tensor]
 
 
 class History(Callback):
-    """A row an epoch: each part of the loss in training, each measure on the validation pictures, and the seconds.
+    """A row an epoch: each part of the loss in training and each measure on the validation pictures.
 
-    Shows a progress bar on a terminal, and the rows everywhere.
+    Shows a progress bar on a terminal; the rows everywhere, with the seconds that they took, which are kept apart
+    because they differ from run to run.
 
     Args:
         parts: name → scalar of the current training batch.
@@ -28,13 +29,14 @@ class History(Callback):
     def __init__(self, parts: Mapping[str, Measure], measures: Mapping[str, Measure]):
         self.parts, self.measures = parts, measures
         self.rows: list[dict[str, float]] = []
+        self.seconds: list[float] = []
 
-    def before_epoch(self) -> None:
+    def before_train(self) -> None:
         """Start a row."""
         steps = len(self.dls.train) + len(self.dls.valid)
         self.bar = tqdm(total=steps, desc=f"epoch {self.epoch + 1}/{self.n_epoch}", leave=False, disable=None)
-        self.sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
-        self.counts: dict[str, int] = defaultdict(int)
+        self.sums: dict[str, Tensor] = {name: torch.zeros(()) for name in (*self.parts, *self.measures)}
+        self.counts = dict.fromkeys(self.sums, 0)
         self.started = time.perf_counter()
 
     def after_batch(self) -> None:
@@ -44,11 +46,20 @@ class History(Callback):
             self.counts[name] += len(self.x)
         self.bar.update()
 
-    def after_epoch(self) -> None:
+    def after_validate(self) -> None:
         """End the row, and show it."""
         self.bar.close()
-        means = {name: (self.sums[name] / self.counts[name]).item() for name in (*self.parts, *self.measures)}
-        seconds = round(time.perf_counter() - self.started, 1)
-        self.rows.append({"epoch": self.epoch + 1, **means, "seconds": seconds})
+        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
+        self.rows.append({"epoch": self.epoch + 1, **means})
+        self.seconds.append(time.perf_counter() - self.started)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-        print(f"epoch {self.epoch + 1}/{self.n_epoch}  {shown}  {seconds:.0f} s", flush=True)
+        print(f"epoch {self.epoch + 1}/{self.n_epoch}  {shown}  {self.seconds[-1]:.0f} s", flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"rows": self.rows, "sums": self.sums, "counts": self.counts, "steps": self.bar.n}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.rows, self.sums, self.counts = state["rows"], state["sums"], state["counts"]
+        self.bar.update(state["steps"])

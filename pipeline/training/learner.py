@@ -11,6 +11,8 @@ from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from torch import nn
 
+from pipeline.training.checkpoint import Finite
+
 WARM_UP = 0.1  # share of the steps
 
 
@@ -39,7 +41,7 @@ def learner(
         network,
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
-        cbs=[TrainEvalCallback(), *callbacks],
+        cbs=[TrainEvalCallback(), Finite(), *callbacks],
         default_cbs=False,
     )
 

@@ -1,0 +1,189 @@
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from fastai.callback.core import Callback
+from torch import nn
+
+from pipeline import lock
+from pipeline.errors import PipelineError, Stopped
+from pipeline.training import checkpoint, colouriser
+from pipeline.training.adversarial import AdversarialStep
+from pipeline.training.average import MovingAverage
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.history import History
+from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
+from pipeline.training.muon import Muon
+from tests.test_training import adam, critic, painter, pair
+
+EPOCHS, BATCHES = 3, 4
+
+
+class Kill(Callback):
+    """Ends everything at a batch, as a signal would."""
+
+    order = 100
+
+    def __init__(self, epoch: int, batch: int, event: str):
+        setattr(self, event, partial(self.kill, (epoch, batch)))
+
+    def kill(self, when):
+        if self.training and (self.epoch, self.dls.train.state["given"] - 1) == when:
+            raise KeyboardInterrupt
+
+
+class Spoil(Callback):
+    """Makes the loss no number at a batch."""
+
+    order = 1
+
+    def __init__(self, epoch: int, batch: int):
+        self.when = epoch, batch
+
+    def after_loss(self):
+        if self.training and (self.epoch, self.iter) == self.when:
+            self.learn.loss_grad = self.learn.loss_grad * torch.nan
+            self.learn.loss = self.learn.loss_grad.detach()
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[bytes, list[dict]]:
+    """The weights and the history of a training run, of the U-Net's kind or of the GAN's."""
+    seed_everything(0)
+    network = painter()
+    saved = Checkpoint(kind, settings or {}, [])
+    if kind == "gan":
+        discriminator = critic()
+        step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
+        history = History({"fake": lambda _: step.fake}, colouriser.MEASURES)
+        callbacks, optimiser = [step, MovingAverage(0.9), history, saved, *further], adam
+        learner(pair(), network, nn.L1Loss(), optimiser, callbacks).fit(EPOCHS, 0.01)
+    else:
+        history = History({"train_l1": colouriser.l1}, colouriser.MEASURES)
+        learner(pair(), network, nn.L1Loss(), partial(Muon, weight_decay=0.1), [history, saved, *further]).fit(
+            EPOCHS, cbs=warm_up_and_decay(0.01)
+        )
+    saved.remove()
+    return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values()), history.rows
+
+
+def checkpoints() -> list[Path]:
+    return list(lock.FOLDER.glob("*.pt"))
+
+
+@pytest.mark.parametrize("minutes", [0, 5])
+@pytest.mark.parametrize(
+    ("epoch", "batch", "event"),
+    [
+        (0, 2, "after_step"),
+        (1, 0, "before_batch"),
+        (1, 1, "after_batch"),
+        (1, 3, "after_batch"),
+        (1, 3, "after_train"),
+        (2, 3, "after_train"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["unet", "gan"])
+def test_a_run_that_was_killed_ends_as_if_it_never_had_been(kind, epoch, batch, event, minutes, monkeypatch, capsys):
+    undisturbed = run(kind)
+    monkeypatch.setattr(checkpoint, "MINUTES", minutes)
+    with pytest.raises(KeyboardInterrupt):
+        run(kind, Kill(epoch, batch, event))
+    capsys.readouterr()
+    assert run(kind) == undisturbed
+    assert ("going on in epoch" in capsys.readouterr().out) == (epoch > 0 or minutes == 0)
+    assert not checkpoints()
+
+
+def test_a_run_may_be_killed_again_and_again(monkeypatch):
+    undisturbed = run("gan")
+    monkeypatch.setattr(checkpoint, "MINUTES", 0)
+    for epoch, batch in ((0, 1), (0, 3), (1, 2), (1, 3), (2, 1), (2, 3)):
+        with pytest.raises(KeyboardInterrupt):
+            run("gan", Kill(epoch, batch, "after_batch"))
+    assert run("gan") == undisturbed
+
+
+def test_a_run_with_other_settings_inputs_or_code_does_not_go_on_from_it(tmp_path, monkeypatch, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(1, 1, "after_batch"), settings={"rate": 1})
+    run("unet", settings={"rate": 2})
+    assert "going on" not in capsys.readouterr().out
+    run("unet", settings={"rate": 1})
+    assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train.npy").write_bytes(b"1")
+    keys = [checkpoint.key({}, [tmp_path / "data"])]
+    (tmp_path / "data/train.npy").write_bytes(b"2")
+    keys.append(checkpoint.key({}, [tmp_path / "data"]))
+    assert keys[1] == checkpoint.key({}, [tmp_path / "data"])
+    monkeypatch.setattr(checkpoint.pipeline, "__file__", str(tmp_path / "__init__.py"))
+    assert len({*keys, checkpoint.key({}, [tmp_path / "data"])}) == 3
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_told_and_all_begins_anew(share, capsys):
+    undisturbed = run("unet")
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(2, 1, "after_batch"))
+    (path,) = checkpoints()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert run("unet") == undisturbed
+    assert f"{path}: damaged, so all begins anew" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint():
+    with pytest.raises(PipelineError) as raised:
+        run("unet", Spoil(1, 2))
+    assert str(raised.value) == (
+        "the loss is nan at epoch 2, batch 3 of training; the last checkpoint is kept in checkpoints; "
+        "lower the learning rate in params.yaml"
+    )
+    (path,) = checkpoints()
+    saved = torch.load(path, weights_only=True)
+    assert saved["epoch"] == 0
+    assert all(tensor.isfinite().all() for tensor in saved["parts"]["network"].values())
+
+
+def test_weights_that_are_no_numbers_are_not_saved():
+    class Poison(Callback):
+        order = 85
+
+        def after_batch(self):
+            if self.training and self.epoch == 1:
+                next(self.model.parameters()).data.fill_(torch.nan)
+
+    with pytest.raises(PipelineError, match="epoch 2, batch 2"):
+        run("unet", Poison())
+    assert torch.load(checkpoints()[0], weights_only=True)["epoch"] == 0
+
+
+def test_one_run_of_a_stage_at_a_time_and_the_other_says_who_has_it():
+    with lock.alone("train-unet"):
+        second = "from pipeline import lock\nwith lock.alone('train-unet'): print('both')"
+        environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
+        done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, env=environment)
+        assert "both" not in done.stdout
+        assert f"train-unet: process {os.getpid()} runs it in this folder already" in done.stderr
+        with lock.alone("train-gan"):
+            pass
+    with lock.alone("train-unet"):
+        pass
+
+
+def test_ctrl_c_says_how_to_go_on():
+    with (
+        pytest.raises(Stopped, match="train-unet: stopped; run the same command again to go on"),
+        lock.alone("train-unet"),
+    ):
+        raise KeyboardInterrupt
