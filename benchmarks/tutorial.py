@@ -96,7 +96,7 @@ def l1_alone(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFr
     seed_everything(study.seed)
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     _learner(study, network, partial(torch.optim.Adam), [history]).fit(epochs, 1e-4)
-    return pd.DataFrame(history.rows)
+    return pd.DataFrame(history.rows).assign(seconds=history.seconds)
 
 
 def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
@@ -107,7 +107,7 @@ def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) ->
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)
     history = History(parts={"train_l1": lambda _: step.l1}, measures=colouriser.MEASURES)
     _learner(study, network, adam, [step, history]).fit(epochs, 2e-4)
-    return pd.DataFrame(history.rows)
+    return pd.DataFrame(history.rows).assign(seconds=history.seconds)
 
 
 def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:

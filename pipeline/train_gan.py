@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pipeline import models
+from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.params import Params
@@ -27,6 +28,12 @@ def run(params: Params) -> None:
     network, about = models.load(UNET, "colouriser")
     body, _ = encoder.build(about["architecture"], channels=1)
     body.load_state_dict(network.layers[0].state_dict())
+    batches = colouriser.batches(params, params.gan.batch_size, flip)
+    side = min(batches.train.split.pictures.shape[1:3])
+    if side < 2**params.gan.downsamplings:
+        most = side.bit_length() - 1
+        given = f"gan.downsamplings: given {params.gan.downsamplings}"
+        raise PipelineError(f"{given}, allowed for pictures of {side} pixels: up to {most}; change it in params.yaml")
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     step = AdversarialStep(
@@ -43,7 +50,6 @@ def run(params: Params) -> None:
         },
         measures=colouriser.MEASURES,
     )
-    batches = colouriser.batches(params, params.gan.batch_size, flip)
     settings = params.model_dump(include={"seed", "images", "gan"})
     checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
     callbacks = [step, MovingAverage(params.gan.ema), history, checkpoint]

@@ -1,11 +1,7 @@
 """The whole study through DVC, as a user runs it: a copy of the project, small data, two epochs."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,59 +9,7 @@ import pytest
 import yaml
 
 from tests.archives import checksum, make_stl10
-
-SOURCES = [
-    ".dvc/config",
-    ".dvc/.gitignore",
-    ".dvcignore",
-    ".gitignore",
-    "data/folder/README.md",
-    "dvc.yaml",
-    "params.yaml",
-    "pipeline",
-]
-ALL = {
-    *("download@target", "download@encoder", "pretrain@encoder", "pretrain@judge"),
-    *("train_unet", "train_gan", "evaluate"),
-}
-OUTPUTS = {
-    *("data/target", "data/encoder"),
-    *(f"models/{name}.safetensors" for name in ("encoder", "judge", "unet", "gan")),
-    *(f"metrics/{name}.json" for name in ("encoder", "judge", "evaluate")),
-    *(f"plots/{name}.csv" for name in ("encoder", "judge", "unet", "gan")),
-    *("plots/before_after.gif", "plots/curves.png", "plots/grid.png", "plots/test_l1.png"),
-}
-
-
-class Project:
-    """A copy of the project with a git history of its own."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        for source in SOURCES:
-            place = folder / source
-            place.parent.mkdir(parents=True, exist_ok=True)
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, place, ignore=ignore) if Path(source).is_dir() else shutil.copy(source, place)
-        binaries = Path(sys.executable).parent
-        person = {f"GIT_{who}_{what}": "a@b.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        cleared = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
-        self.environment = cleared | person | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-
-    def run(self, *command: str, succeeds: bool = True) -> str:
-        """What a command prints."""
-        result = subprocess.run(
-            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert (result.returncode == 0) == succeeds, result.stdout[-5000:]
-        return result.stdout
-
-    def stages_run(self, *command: str) -> set[str]:
-        """Which stages a DVC command ran."""
-        return set(re.findall(r"Running stage '([^']+)'", self.run("dvc", *command)))
-
-    def metrics(self) -> dict:
-        return json.loads((self.folder / "metrics/evaluate.json").read_text())
+from tests.project import ALL, OUTPUTS, Project, small
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +19,10 @@ def project(tmp_path_factory):
     archive = folder / "stl10.tar.gz"
     make_stl10(archive, train=60, test=20)
 
-    project = Project(folder / "project")
-    params = yaml.safe_load(Path("params.yaml").read_text())
+    params = small()
     params["cases"]["larger"] = {"target": "stl10", "encoder": "photos32"}
     params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
-    params |= {"case": "photos", "images": 600}
-    for section in (params["pretrain"]["encoder"], params["pretrain"]["judge"], params["unet"], params["gan"]):
-        section |= {"epochs": 2, "batch_size": 24}
-    params["evaluate"] |= {"resamples": 100, "grid": 3}
-    (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in ("git init -q -b main", "git add -A", "git commit -q -m Start"):
-        project.run(*command.split())
+    project = Project(folder / "project", params)
     assert project.stages_run("exp", "run", "--name", "photographs") == ALL
     yield project
     shutil.rmtree(folder)

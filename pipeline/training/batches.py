@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets.store import Split
+from pipeline.errors import PipelineError
 
 ZOOM = 0.25  # share of the side that a zoom may leave out; also the range of its turn, in radians
 
@@ -86,7 +87,13 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
         prepare: see `Batches`.
         augment: changes pictures at random, rgb (N, 3, H, W) and labels → the same.
         batch_size: in pictures of 32×32, see `fit_batch`.
+
+    Raises:
+        PipelineError: batch normalisation needs more pictures.
     """
+    if len(train.pictures) < 2 or not len(validation.pictures):
+        given = f"{len(train.pictures)} pictures to train on and {len(validation.pictures)} to validate on"
+        raise PipelineError(f"given {given}, needed at least 2 and 1; raise images in params.yaml, or add pictures")
     device = default_device()
     batch_size = fit_batch(batch_size, train.pictures)
 

@@ -1,0 +1,137 @@
+"""Kill the study again and again: `python -m tests.kill [--kills 25] [--seed 0]`.
+
+Runs the small study undisturbed, then kills a second copy of it at random moments, spread over all stages, and lets the
+same command go on each time. After each kill whatever output is there, and in the end every output, must have the bytes
+of the undisturbed run.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.project import OUTPUTS, Project, small
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STAGE = re.compile(r"Running stage '([^']+)'")
+
+
+def outputs(project: Project) -> dict[str, str]:
+    """Digest of each output that is there."""
+    digests = {}
+    for name in OUTPUTS:
+        path = project.folder / name
+        files = sorted(path.iterdir()) if path.is_dir() else [path] * path.exists()
+        if files:
+            content = b"".join(file.name.encode() + file.read_bytes() for file in files)
+            digests[name] = hashlib.sha256(content).hexdigest()
+    return digests
+
+
+def leftovers(project: Project) -> set[str]:
+    """What lies about that no stage names, but for locks."""
+    found = {
+        path.relative_to(project.folder).as_posix()
+        for top in ("checkpoints", "data", "metrics", "models", "plots")
+        for path in (project.folder / top).iterdir()
+        if path.suffix != ".lock"
+    }
+    return found - OUTPUTS - {"data/folder", "metrics/.gitkeep", "plots/.gitkeep"}
+
+
+def start(project: Project) -> subprocess.Popen:
+    """`dvc repro`, with a process group of its own."""
+    return subprocess.Popen(
+        ("dvc", "repro"),
+        cwd=project.folder,
+        env=project.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def undisturbed(project: Project) -> dict[str, float]:
+    """Run the study to its end; how many seconds each stage took, in their order."""
+    began: list[tuple[str, float]] = []
+    running = start(project)
+    for line in running.stdout:
+        if stage := STAGE.search(line):
+            began.append((stage[1], time.monotonic()))
+    assert running.wait() == 0
+    ends = [when for _, when in began[1:]] + [time.monotonic()]
+    return {stage: end - when for (stage, when), end in zip(began, ends, strict=True)}
+
+
+def kill(project: Project, stage: str, durations: dict[str, float], draw: random.Random) -> str | None:
+    """Run the study and kill it some time after it has come to a stage, or to a later one; say where that was."""
+    order = list(durations)
+    running = start(project)
+    for line in running.stdout:
+        reached = STAGE.search(line)
+        if reached and order.index(reached[1]) >= order.index(stage):
+            break
+    else:
+        return None  # all was done
+    time.sleep(draw.uniform(0, 0.8 * durations[reached[1]]))
+    sent = draw.choice(SIGNALS)
+    if running.poll() is None:
+        os.killpg(running.pid, sent)
+    said = running.communicate()[0].splitlines()
+    last = [stage[1] for line in said if (stage := STAGE.search(line))] or [reached[1]]
+    went_on = " ".join(line for line in said if line.startswith("going on"))
+    return f"{signal.Signals(sent).name} in {last[-1]}" + (f" ({went_on})" if went_on else "")
+
+
+def survive(folder: Path, kills: int, seed: int) -> int:
+    """How many kills of so many left nothing but what the undisturbed run has.
+
+    Raises:
+        AssertionError: the study does not come to its end after them, or to another result.
+    """
+    draw = random.Random(seed)
+    projects = [Project(folder / name, small()) for name in ("undisturbed", "killed")]
+    durations = undisturbed(projects[0])
+    expected = outputs(projects[0])
+    assert expected.keys() == OUTPUTS
+    print("undisturbed:", ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in durations.items()), flush=True)
+
+    survived = 0
+    stages = list(durations)
+    for number in range(kills):
+        where = kill(projects[1], stages[number * len(stages) // kills], durations, draw)
+        there = outputs(projects[1])
+        whole = where is not None and all(expected[name] == digest for name, digest in there.items())
+        survived += whole
+        state = f"{len(there)} of {len(expected)} outputs, all whole" if whole else "NOT WHOLE"
+        print(f"{number + 1:3}: {where or 'too late, all was done'}: {state}", flush=True)
+    undisturbed(projects[1])
+    different = sorted(name for name, digest in outputs(projects[1]).items() if digest != expected[name])
+    assert not different, f"not as in the undisturbed run: {different}"
+    assert outputs(projects[1]).keys() == OUTPUTS
+    assert not leftovers(projects[1]), leftovers(projects[1])
+    return survived
+
+
+def main() -> None:
+    """Print a line a kill, and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=0, help="of moments and signals")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        survived = survive(Path(folder), arguments.kills, arguments.seed)
+    print(f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are byte-identical to the undisturbed run's")
+    sys.exit(survived != arguments.kills)
+
+
+if __name__ == "__main__":
+    main()
