@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline import models
@@ -26,14 +27,30 @@ def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
     network, about = models.load(UNET, "colouriser")
-    body, _ = encoder.build(about["architecture"], channels=1)
-    body.load_state_dict(network.layers[0].state_dict())
+    settings = params.model_dump(include={"seed", "images", "gan"})
+    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
+    history = train(params, network, about["architecture"], checkpoint)
+    shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
+    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump())
+    checkpoint.remove()
+
+
+def train(params: Params, network: nn.Module, architecture: str, *callbacks: Callback) -> History:
+    """Train a U-Net, in place, against a PatchGAN that sees with the encoder that the U-Net has now.
+
+    Args:
+        params: all of them.
+        network: trained with L1 alone.
+        architecture: of its encoder.
+        callbacks: behaviour besides the step.
+
+    Raises:
+        PipelineError: the pictures are too small for so large patches.
+    """
     batches = colouriser.batches(params, params.gan.batch_size, flip)
-    side = min(batches.train.split.pictures.shape[1:3])
-    if side < 2**params.gan.downsamplings:
-        most = side.bit_length() - 1
-        given = f"gan.downsamplings: given {params.gan.downsamplings}"
-        raise PipelineError(f"{given}, allowed for pictures of {side} pixels: up to {most}; change it in params.yaml")
+    _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
+    body, _ = encoder.build(architecture, channels=1)
+    body.load_state_dict(network.layers[0].state_dict())
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     step = AdversarialStep(
@@ -50,11 +67,13 @@ def run(params: Params) -> None:
         },
         measures=colouriser.MEASURES,
     )
-    settings = params.model_dump(include={"seed", "images", "gan"})
-    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
-    callbacks = [step, MovingAverage(params.gan.ema), history, checkpoint]
+    callbacks = [step, MovingAverage(params.gan.ema), history, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
+    return history
 
-    shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
-    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump())
-    checkpoint.remove()
+
+def _check_patches(downsamplings: int, side: int) -> None:
+    most = side.bit_length() - 1
+    if downsamplings > most:
+        given = f"gan.downsamplings: given {downsamplings}, allowed for pictures of {side} pixels: up to {most}"
+        raise PipelineError(f"{given}; change it in params.yaml")

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline import models
@@ -29,16 +30,12 @@ def on_encoder() -> tuple[nn.Module, dict[str, Any]]:
 
 
 def run(params: Params) -> None:
-    """Write models/unet.safetensors and plots/unet.csv (a row an epoch), with Muon."""
+    """Write models/unet.safetensors and plots/unet.csv (a row an epoch)."""
     seed_everything(params.seed)
     network, about = on_encoder()
-    history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
-    muon = partial(Muon, weight_decay=params.unet.weight_decay)
-    batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
-    schedule = warm_up_and_decay(params.unet.learning_rate)
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", settings, [colouriser.TARGET, ENCODER])
-    learner(batches, network, nn.L1Loss(), muon, [history, checkpoint]).fit(params.unet.epochs, cbs=schedule)
+    history = train(params, network, checkpoint)
     colouriser.save(
         "unet",
         network,
@@ -50,3 +47,13 @@ def run(params: Params) -> None:
         unet=params.unet.model_dump(),
     )
     checkpoint.remove()
+
+
+def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
+    """Train a U-Net, in place, with Muon; the callbacks are behaviour besides the step."""
+    history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
+    muon = partial(Muon, weight_decay=params.unet.weight_decay)
+    batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
+    schedule = warm_up_and_decay(params.unet.learning_rate)
+    learner(batches, network, nn.L1Loss(), muon, [history, *callbacks]).fit(params.unet.epochs, cbs=schedule)
+    return history
