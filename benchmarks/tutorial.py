@@ -1,21 +1,14 @@
-"""The bar: the recipe of the tutorial that this study goes back to, on the same pictures and the same encoder.
+"""The bar: the recipe of the tutorial that this study goes back to, for benchmarks/recipes.py.
 
-    python benchmarks/tutorial.py OUT [--epochs 20] [--gan-epochs 20]
-
-After `dvc repro train_unet`, from the project's top folder. Writes OUT/{unet,gan}.safetensors and OUT/{unet,gan}.csv,
-a row an epoch, for benchmarks/frontier.py. The recipe is M. Shariatnia's ('Colorizing black & white images with U-Net
+The recipe is M. Shariatnia's ('Colorizing black & white images with U-Net
 and conditional GAN'): Adam at a constant rate, batches of 16, each picture converted to Lab by scikit-image in a
 DataLoader; then a PatchGAN of 64 filters and three down-steps, BCE + 100·L1, the discriminator first on each batch.
 """
 
-import argparse
 import os
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.learner import Learner
@@ -23,16 +16,14 @@ from skimage.color import rgb2lab
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from pipeline import models, params, train_unet
+from pipeline import params
 from pipeline.colour import AB_SCALE
 from pipeline.datasets import store
 from pipeline.training import colouriser
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
 from pipeline.training.history import History
-from pipeline.training.learner import learner, seed_everything
+from pipeline.training.learner import learner
 
 BATCH_SIZE = 16
 VALIDATION_BATCH_SIZE = 250
@@ -91,53 +82,22 @@ def batches(study: params.Params) -> DataLoaders:
     )
 
 
-def l1_alone(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
-    """Train the U-Net in place; a row an epoch."""
-    seed_everything(study.seed)
+def l1_alone(study: params.Params, network: nn.Module, epochs: int) -> History:
+    """Train the U-Net in place."""
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     _learner(study, network, partial(torch.optim.Adam), [history]).fit(epochs, 1e-4)
-    return pd.DataFrame(history.rows).assign(seconds=history.seconds)
+    return history
 
 
-def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) -> pd.DataFrame:
-    """Train the U-Net on, in place, against a PatchGAN; a row an epoch."""
-    seed_everything(study.seed)
+def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) -> History:
+    """Train the U-Net on, in place, against a PatchGAN."""
     discriminator = PlainPatchGAN()
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)
     history = History(parts={"train_l1": lambda _: step.l1}, measures=colouriser.MEASURES)
     _learner(study, network, adam, [step, history]).fit(epochs, 2e-4)
-    return pd.DataFrame(history.rows).assign(seconds=history.seconds)
+    return history
 
 
 def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:
     return learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
-
-
-def main() -> None:
-    """Train both, and write each as soon as it is ready."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder for the models and their curves")
-    parser.add_argument("--epochs", type=int, default=20, help="of the U-Net")
-    parser.add_argument("--gan-epochs", type=int, default=20)
-    arguments = parser.parse_args()
-
-    study = params.load()
-    network, about = train_unet.on_encoder()
-    shared = {
-        "architecture": about["architecture"],
-        "data": store.read_about(colouriser.TARGET)["name"],
-        "encoder": about["data"],
-    }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, train, epochs in (
-        ("unet", l1_alone, arguments.epochs),
-        ("gan", against_a_patchgan, arguments.gan_epochs),
-    ):
-        rows = train(study, network, epochs)
-        rows.to_csv(arguments.out / f"{name}.csv", index=False)
-        models.save(arguments.out / f"{name}.safetensors", network, kind="colouriser", seed=study.seed, **shared)
-
-
-if __name__ == "__main__":
-    main()

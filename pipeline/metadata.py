@@ -1,16 +1,51 @@
-"""What the file of a model says about it: names and JSON values, as strings, which any format of models can hold."""
+"""What the file of a model says about it: JSON, as a string, which any format of models can hold."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.params import Architecture
+
+KEY = "colourgan"  # one for all: of several, safetensors makes another file each time, in another order
+
+
+class About(BaseModel):
+    """What every model's file says; there may be more."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    kind: str
+    architecture: Architecture
+    data: str  # what it was trained on
+    seed: int
+    torch: str  # the version that trained it
+
+
+class Classifier(About):
+    """What is needed to rebuild a classifier."""
+
+    kind: Literal["classifier"]
+    channels: Literal[1, 3]
+    classes: int = Field(ge=1, le=100_000)
+
+
+class Colouriser(About):
+    """What is needed to train a colouriser on, and to tell where it comes from."""
+
+    kind: Literal["colouriser"]
+    encoder: str  # what its encoder was pretrained on
+    unet: dict[str, Any]  # the parameters of its training
+
+
+KINDS: dict[str, type[About]] = {"classifier": Classifier, "colouriser": Colouriser}
 
 
 def encode(about: Mapping[str, Any]) -> dict[str, str]:
-    """To strings; the values are whatever JSON can hold."""
-    return {name: json.dumps(value) for name, value in about.items()}
+    """To strings; see `About`, the values of what is further said are whatever JSON can hold."""
+    return {KEY: KINDS[about["kind"]].model_validate(about).model_dump_json()}
 
 
 def decode(strings: Mapping[str, str], path: Path, kind: str) -> dict[str, Any]:
@@ -22,16 +57,19 @@ def decode(strings: Mapping[str, str], path: Path, kind: str) -> dict[str, Any]:
         kind: what is wanted, classifier or colouriser.
 
     Raises:
-        PipelineError: the model was not made here, or it is of another kind.
+        PipelineError: the model was not made here, or by a former version, or it is of another kind.
     """
+    if KEY not in strings:
+        raise not_a_model(path, "it says nothing about itself, or in the words of a former version")
     try:
-        about = {name: json.loads(value) for name, value in strings.items()}
-    except json.JSONDecodeError as error:
-        raise not_a_model(path, error) from None
-    if about.get("kind") != kind:
-        given = f"that is a {about['kind']}" if "kind" in about else "of an unknown kind"
-        raise PipelineError(f"{path}: given a model {given}, allowed: a {kind}; name another file")
-    return about
+        about = About.model_validate_json(strings[KEY])
+        if about.kind != kind and about.kind in KINDS:
+            raise PipelineError(f"{path}: given a model that is a {about.kind}, allowed: a {kind}; name another file")
+        return KINDS[kind].model_validate_json(strings[KEY]).model_dump()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "what it says about itself"
+        raise not_a_model(path, f"{where}: {fault['msg']}") from None
 
 
 def no_such_model(path: Path) -> PipelineError:

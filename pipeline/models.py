@@ -1,12 +1,14 @@
 """Trained networks as files: safetensors, with all in their metadata that it takes to rebuild and to judge them."""
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline import metadata
 from pipeline.files import write_all
@@ -22,11 +24,11 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
         network: what `load` will give back.
         kind: classifier or colouriser.
         architecture: of the encoder.
-        about: whatever JSON can hold; a classifier needs its channels and classes.
+        about: see `metadata.Classifier` and `metadata.Colouriser`.
     """
-    about = {"kind": kind, "architecture": architecture, **about, "torch": torch.__version__}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    strings = metadata.encode(about)
+    made = {"torch": torch.__version__, "weights": digest(weights)}
+    strings = metadata.encode({"kind": kind, "architecture": architecture, **about, **made})
     write_all({path: lambda unfinished: safetensors.torch.save_file(weights, unfinished, strings)})
 
 
@@ -37,7 +39,7 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
         The network, in evaluation mode on the CPU, and what its file says about it.
 
     Raises:
-        PipelineError: there is no such file, it is not a model, or a model of another kind.
+        PipelineError: there is no such file, it is not a model, one of another kind, or not as it was saved.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -46,13 +48,25 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
         raise metadata.no_such_model(path) from None
     except (OSError, SafetensorError) as error:
         raise metadata.not_a_model(path, error) from None
+    weights = safetensors.torch.load_file(path)
+    if about.get("weights") != digest(weights):
+        raise metadata.not_a_model(path, "its weights are not those that were saved")
     network = _build(about)
     try:
-        network.load_state_dict(safetensors.torch.load_file(path))
+        network.load_state_dict(weights)
     except RuntimeError:  # torch names each weight, over many lines
         reason = f"its weights are not those of this version's {kind} on a {about['architecture']}"
         raise metadata.not_a_model(path, reason) from None
     return network.eval(), about
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of names, types, shapes and values, in hexadecimal."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.numpy().tobytes())
+    return total.hexdigest()
 
 
 def _build(about: dict[str, Any]) -> nn.Module:

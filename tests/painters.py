@@ -1,8 +1,25 @@
-"""Colourisers for tests that are about what is done with one."""
+"""Models for tests that are about what is done with one."""
 
 from torch import nn
 
 from pipeline.networks.generator import unet
+
+COLOURISER = {
+    "kind": "colouriser",
+    "architecture": "resnet20",
+    "data": "photos32",
+    "encoder": "photos32",
+    "seed": 0,
+    "unet": {"epochs": 2},
+}
+CLASSIFIER = {
+    "kind": "classifier",
+    "architecture": "resnet20",
+    "data": "photos32",
+    "seed": 0,
+    "channels": 3,
+    "classes": 2,
+}
 
 
 def random_unet() -> nn.Module:

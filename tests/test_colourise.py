@@ -10,7 +10,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
-from tests.painters import random_unet
+from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 
 def tint(l):  # noqa: E741
@@ -212,14 +212,14 @@ def test_a_network_gone_astray_is_refused():
 
 def test_a_model_is_loaded_from_its_file_and_the_judge_is_refused(tmp_path, coffee):
     network = random_unet()
-    models.save(tmp_path / "unet.safetensors", network, kind="colouriser", architecture="resnet20")
+    models.save(tmp_path / "unet.safetensors", network, **COLOURISER)
     network = AnySize(network.eval())
     expected = Colouriser(lambda lightness: network(torch.from_numpy(lightness)).detach().numpy(), 32)(coffee)
     found = Colouriser.load(tmp_path / "unet.safetensors", size=32)(coffee)
     assert np.abs(np.array(found).astype(int) - np.array(expected)).max() <= 1
 
     judge = tmp_path / "judge.safetensors"
-    models.save(judge, Classifier("resnet20", 3, 2), kind="classifier", architecture="resnet20", channels=3, classes=2)
+    models.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
     for path, said in ((judge, "given a model that is a classifier"), (tmp_path / "gone", "no such model")):
         with pytest.raises(PipelineError, match=said):
             Colouriser.load(path)

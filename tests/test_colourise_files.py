@@ -13,7 +13,7 @@ from pipeline import __main__, colourise_files, models
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
-from tests.painters import random_unet
+from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 BROWN = (120, 90, 60)
 
@@ -24,9 +24,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "models"
     torch.manual_seed(0)
     for name in ("unet", "gan"):
-        models.save(folder / f"{name}.safetensors", random_unet(), kind="colouriser", architecture="resnet20")
+        models.save(folder / f"{name}.safetensors", random_unet(), **COLOURISER)
     judge = Classifier("resnet20", 3, 2)
-    models.save(folder / "judge.safetensors", judge, kind="classifier", architecture="resnet20", channels=3, classes=2)
+    models.save(folder / "judge.safetensors", judge, **CLASSIFIER)
     return folder
 
 

@@ -14,7 +14,7 @@ from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
-from tests.painters import random_unet
+from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 SIZE = 16
 METRICS = [
@@ -218,8 +218,8 @@ def study(tmp_path, monkeypatch):
     store.write(Path("data/target"), about, {"test": coloured(9), "validation": coloured(5, seed=1)})
     torch.manual_seed(0)
     for name in ("unet", "gan"):
-        about = {"architecture": "resnet20", "data": "photos32", "encoder": "cifar10"}
-        models.save(Path(f"models/{name}.safetensors"), random_unet(), kind="colouriser", **about)
+        about = COLOURISER | {"encoder": "cifar10"}
+        models.save(Path(f"models/{name}.safetensors"), random_unet(), **about)
         rows = {
             "epoch": [1, 2],
             "train_l1": [0.2, 0.1],
@@ -229,8 +229,7 @@ def study(tmp_path, monkeypatch):
         parts = {part: [0.7, 0.6] for part in ("adversarial", "discriminator_real", "discriminator_fake")}
         Path("plots").mkdir(exist_ok=True)
         pd.DataFrame({**rows, **(parts if name == "gan" else {})}).to_csv(f"plots/{name}.csv", index=False)
-    shape = {"architecture": "resnet20", "channels": 3, "classes": 2}
-    models.save(Path("models/judge.safetensors"), Classifier(**shape), kind="classifier", data="photos32", **shape)
+    models.save(Path("models/judge.safetensors"), Classifier("resnet20", 3, 2), **CLASSIFIER)
     few = settings.evaluate.model_copy(update={"batch_size": 4, "resamples": 100, "grid": 3})
     return settings.model_copy(update={"case": "photos", "seed": 5, "evaluate": few})
 

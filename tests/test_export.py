@@ -15,7 +15,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
-from tests.painters import random_unet
+from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 ABOUT = {"data": "cifar10", "encoder": "stl10", "seed": 3, "unet": {"epochs": 2, "learning_rate": 0.01}}
 
@@ -32,7 +32,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     torch.manual_seed(0)
     network = random_unet()
-    models.save(folder / "unet.safetensors", network, kind="colouriser", architecture="resnet20", **ABOUT)
+    models.save(folder / "unet.safetensors", network, **COLOURISER | ABOUT)
     export.run(str(folder / "unet.safetensors"), None)
     return folder
 
@@ -59,7 +59,8 @@ def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
     session = onnxruntime.InferenceSession(exported / "unet.onnx")
     assert [axis.shape for axis in session.get_inputs()] == [["pictures", 1, "height", "width"]]
     assert [axis.shape for axis in session.get_outputs()] == [["pictures", 2, "height", "width"]]
-    assert session.get_modelmeta().custom_metadata_map["data"] == '"cifar10"'
+    assert session.get_modelmeta().custom_metadata_map.keys() == {"colourgan"}
+    assert '"data":"cifar10"' in session.get_modelmeta().custom_metadata_map["colourgan"]
     content = (exported / "unet.onnx").read_bytes()
     assert str(Path(export.__file__).parents[1]).encode() not in content
     assert b"site-packages" not in content
@@ -102,7 +103,7 @@ def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, 
 
 def test_a_file_that_computes_something_else_is_not_written(quick, tmp_path):
     other = tmp_path / "other.safetensors"
-    models.save(other, random_unet(), kind="colouriser", architecture="resnet20", **ABOUT)
+    models.save(other, random_unet(), **COLOURISER | ABOUT)
     with pytest.raises(PipelineError, match="onnxruntime's ab differs by"):
         export.run(str(other), None)
     assert list(files(tmp_path)) == ["other.safetensors"]
@@ -117,7 +118,7 @@ def refusal(work, *arguments):
 
 def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_path):
     judge = tmp_path / "judge.safetensors"
-    models.save(judge, Classifier("resnet20", 3, 2), kind="classifier", architecture="resnet20", channels=3, classes=2)
+    models.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
     model = str(exported / "unet.safetensors")
     assert "there is no pix2pix" in refusal(export.run, "pix2pix", None)
     assert "given a model that is a classifier" in refusal(export.run, str(judge), None)

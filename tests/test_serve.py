@@ -23,7 +23,7 @@ from skimage.color import rgb2lab
 from pipeline import __main__, inference, models, page, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
-from tests.painters import random_unet
+from tests.painters import COLOURISER, random_unet
 
 ROOT = Path.cwd()
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -363,7 +363,7 @@ def test_uploads_and_results_are_deleted_after_a_while_and_nothing_else(tmp_path
 def trained(tmp_path, monkeypatch):
     """A folder with a U-Net of random weights in it, to work in."""
     monkeypatch.chdir(tmp_path)
-    models.save(Path("models/unet.safetensors"), random_unet(), kind="colouriser", architecture="resnet20")
+    models.save(Path("models/unet.safetensors"), random_unet(), **COLOURISER)
     return tmp_path
 
 

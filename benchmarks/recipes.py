@@ -1,0 +1,146 @@
+"""The study's recipe and the tutorial's, side by side: `python benchmarks/recipes.py OUT [--seeds 3] [--epochs 20] …`.
+
+After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
+encoder, and are timed in one process. The study's is run once a seed, the tutorial's, which takes hours, with the first
+seed alone. Writes OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what
+evaluate measures on the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each
+took to come as far as the tutorial.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import tutorial
+from pipeline import evaluate, models, params, train_gan, train_unet
+from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.datasets import store
+from pipeline.plots import COLOURS
+from pipeline.results import summarise
+from pipeline.training.batches import default_device, fit_batch
+from pipeline.training.colouriser import TARGET
+from pipeline.training.learner import seed_everything
+
+STUDY, TUTORIAL = "study", "tutorial"
+BATCH_SIZE = 250  # pictures of 32×32
+FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
+
+
+def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd.DataFrame:
+    """Train U-Net and GAN and save both; a row an epoch."""
+    settings = params.load().model_copy(update={"seed": seed})
+    seed_everything(seed)
+    network, about = train_unet.on_encoder()
+    if recipe == STUDY:
+        stages = {
+            "unet": lambda: train_unet.train(settings, network),
+            "gan": lambda: train_gan.train(settings, network, about["architecture"]),
+        }
+    else:
+        stages = {
+            "unet": lambda: tutorial.l1_alone(settings, network, epochs),
+            "gan": lambda: tutorial.against_a_patchgan(settings, network, gan_epochs),
+        }
+    tables = []
+    for stage, work in stages.items():
+        seed_everything(seed)
+        history = work()
+        save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about, seed)
+        named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
+        tables.append(pd.DataFrame(history.rows).assign(**named))
+    return pd.concat(tables)
+
+
+def save(path: Path, network: nn.Module, about: dict[str, Any], seed: int) -> None:
+    """Write a colouriser that benchmarks/frontier.py can read."""
+    target = store.read_about(TARGET)["name"]
+    shared = {"architecture": about["architecture"], "data": target, "encoder": about["data"]}
+    models.save(path, network, kind="colouriser", seed=seed, unet={}, **shared)
+
+
+def grey_l1() -> float:
+    """L1 on the validation pictures of painting nothing."""
+    pictures = store.read(TARGET, "validation").pictures
+    batches = (pictures[start : start + 1000] for start in range(0, len(pictures), 1000))
+    return sum(np.abs(rgb_to_l_ab(bytes_to_rgb(batch))[1]).mean() * len(batch) for batch in batches) / len(pictures)
+
+
+def times(curves: pd.DataFrame) -> pd.DataFrame:
+    """Seconds until each run of the U-Net first is as good as the tutorial's was in the end, and at its best."""
+    unets = curves[curves["stage"] == "unet"]
+    bar = unets[unets["recipe"] == TUTORIAL]["skill"]
+    rows = []
+    for goal, skill in (("final", bar.iloc[-1]), ("best", bar.max())):
+        for (recipe, seed), run in unets.groupby(["recipe", "seed"]):
+            there = run[run["skill"] >= skill]["elapsed"]
+            final = recipe == TUTORIAL and goal == "final"
+            seconds = run["elapsed"].max() if final else there.min()  # of the tutorial: all its epochs
+            rows.append({"goal": goal, "skill": skill, "recipe": recipe, "seed": seed, "seconds": seconds})
+    table = pd.DataFrame(rows)
+    of_tutorial = table[table["recipe"] == TUTORIAL].set_index("goal")["seconds"]
+    return table.assign(share=table["seconds"] / table["goal"].map(of_tutorial))
+
+
+def test_figures(out: Path) -> pd.DataFrame:
+    """What evaluate measures, of each model that was saved, and of the real pictures."""
+    test = store.read(TARGET, "test")
+    device = default_device()
+    judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
+    paths = sorted(out.glob("*.safetensors"))
+    colourisers = {path.stem: models.load(path, "colouriser")[0].to(device) for path in paths}
+    ends = {"unet": colourisers[f"{STUDY}-unet-0"], "gan": colourisers[f"{STUDY}-gan-0"]}  # which summarise compares
+    size = fit_batch(BATCH_SIZE, test.pictures)
+    measured = evaluate.measure(test, colourisers | ends, 1, judge.to(device), size)
+    results = summarise(measured, np.ones(len(test.pictures)))
+    return pd.DataFrame({name: results[name] for name in ("real", *colourisers)}).T
+
+
+def draw(curves: pd.DataFrame, path: Path) -> None:
+    """Skill against minutes, of the U-Nets and of the GANs."""
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), dpi=120, layout="constrained")
+    colours = {STUDY: COLOURS["gan"], TUTORIAL: COLOURS["unet"]}
+    for axes, (stage, title) in zip(panels, (("unet", "U-Net, L1"), ("gan", "GAN")), strict=True):
+        for (recipe, seed), run in curves[curves["stage"] == stage].groupby(["recipe", "seed"]):
+            label = recipe if seed == 0 else None
+            axes.plot(run["elapsed"] / 60, run["skill"], "o-", markersize=3, color=colours[recipe], label=label)
+        axes.set(title=title, xlabel="minutes", ylabel="skill on validation")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Train, measure, print and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for models, tables and picture")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of the study's recipe")
+    parser.add_argument("--epochs", type=int, default=20, help="of the tutorial's U-Net")
+    parser.add_argument("--gan-epochs", type=int, default=20, help="of the tutorial's GAN")
+    arguments = parser.parse_args()
+
+    out = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    runs = [(STUDY, seed) for seed in range(arguments.seeds)]
+    runs.insert(1, (TUTORIAL, 0))
+    curves = pd.concat(train(*run, arguments.epochs, arguments.gan_epochs, out) for run in runs)
+    curves["skill"] = 1 - curves["validation_l1"] / grey_l1()
+    curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
+    curves.to_csv(out / "curves.csv", index=False)
+    draw(curves, out / "recipes.png")
+    print(times(curves).to_string(index=False, float_format="{:.4g}".format))
+    figures = test_figures(out)
+    figures.to_csv(out / "test.csv")
+    print(figures[["colourfulness", *FIGURES]].to_string(float_format="{:.4g}".format))
+
+
+if __name__ == "__main__":
+    main()
