@@ -1,10 +1,12 @@
 """params.yaml as frozen, checked objects. It is read once a stage, whole, before anything is touched."""
 
+import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ParamsError
 
@@ -12,7 +14,16 @@ DatasetName = Literal["cifar10", "stl10", "photos32", "photos96", "folder"]
 EncoderName = DatasetName | Literal["imagenet", "none"]
 Architecture = Literal["resnet10", "resnet20", "resnet18", "resnet34"]
 
-Count = Annotated[int, Field(ge=1)]
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str) and not (value and value.isprintable()):
+        raise ValueError("text without line breaks and other control characters")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_printable)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]  # batch normalisation needs two
 Rate = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -21,14 +32,6 @@ class Section(BaseModel):
     """A part of params.yaml: frozen, with no key but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_booleans(cls, value: Any) -> Any:
-        # YAML reads `yes` and `on` as booleans, which Python would take for 1. No key here is a switch.
-        if isinstance(value, bool):
-            raise ValueError("a number or a word, no yes or no")
-        return value
 
 
 class Case(Section):
@@ -41,7 +44,7 @@ class Case(Section):
 class Archive(Section):
     """A file to fetch: the first URL that works, http, https, file or a path, checked against its checksum."""
 
-    urls: Annotated[list[str], Field(min_length=1)]
+    urls: Annotated[list[Text], Field(min_length=1)]
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
@@ -54,7 +57,7 @@ class ImageNetWeights(Archive):
 class Folder(Section):
     """Where a user's own pictures are, and the side in pixels they are brought to."""
 
-    path: Path
+    path: Annotated[Path, BeforeValidator(_printable)]
     size: Annotated[int, Field(ge=16, le=1024)]
 
 
@@ -71,8 +74,8 @@ class Classifier(Section):
     """One classifier's architecture and training."""
 
     architecture: Architecture
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]  # batch normalisation needs two
+    epochs: Epochs
+    batch_size: BatchSize
     learning_rate: Rate
     weight_decay: Fraction
 
@@ -87,8 +90,8 @@ class Pretrain(Section):
 class UNet(Section):
     """Training of the U-Net with L1 alone."""
 
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Epochs
+    batch_size: BatchSize
     learning_rate: Rate
     weight_decay: Fraction
 
@@ -96,22 +99,22 @@ class UNet(Section):
 class GAN(Section):
     """Training of the U-Net against a PatchGAN."""
 
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    l1_weight: Annotated[float, Field(ge=0)]
+    epochs: Epochs
+    batch_size: BatchSize
+    l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate
     beta1: Fraction
     ema: Fraction
-    filters: Count
+    filters: Annotated[int, Field(ge=1, le=4096)]
     downsamplings: Annotated[int, Field(ge=1, le=5)]
 
 
 class Evaluate(Section):
     """What the evaluation computes and draws."""
 
-    batch_size: Count
-    resamples: Annotated[int, Field(ge=100)]
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     grid: Annotated[int, Field(ge=1, le=64)]
 
 
@@ -119,24 +122,14 @@ class Params(Section):
     """The whole of params.yaml."""
 
     case: str
-    cases: dict[str, Case]
+    cases: dict[Text, Case]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    images: Count
+    images: Annotated[int, Field(ge=1, le=1_000_000_000)]
     datasets: Datasets
     pretrain: Pretrain
     unet: UNet
     gan: GAN
     evaluate: Evaluate
-
-    @field_validator("case", mode="before")
-    @classmethod
-    def _case_as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value
-
-    @field_validator("cases", mode="before")
-    @classmethod
-    def _case_names_as_text(cls, value: Any) -> Any:
-        return {str(name): case for name, case in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _case_is_known(self) -> "Params":
@@ -149,6 +142,28 @@ class Params(Section):
         return self.cases[self.case]
 
 
+class _Loader(yaml.BaseLoader):
+    """YAML in which each scalar is text, or null, and no key is there twice.
+
+    What a text means is for the schema to say. YAML itself would make 90 of `1:30`, 8 of `010` and True of `yes`, and
+    text of `1e-05`, which is what DVC writes for 0.00001.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for (key, _), name in zip(node.value, keys, strict=True):
+            if not isinstance(name, str):
+                raise yaml.MarkedYAMLError(problem="a key that is no word", problem_mark=key.start_mark)
+            if keys.count(name) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{name!r} is there twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+NULL = "tag:yaml.org,2002:null"
+_Loader.add_implicit_resolver(NULL, re.compile("(~|null|)$"), ["~", "n", ""])
+_Loader.add_constructor(NULL, lambda loader, node: None)
+
+
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
@@ -156,21 +171,31 @@ def load(path: Path = Path("params.yaml")) -> Params:
         ParamsError: the file is missing or no YAML, or a key or value is not allowed. One line, for the first fault.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}; run from the project's top folder") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        reason = "".join(letter if letter.isprintable() else " " for letter in str(error))
+        raise ParamsError(f"{path}: not YAML: {' '.join(reason.split())}") from None
+    except RecursionError:
+        raise ParamsError(
+            f"{path}: given lists or keys within each other a hundredfold, allowed: three levels"
+        ) from None
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         raise ParamsError(f"{path}: {_one_line(error.errors()[0])}") from None
 
 
+_short = reprlib.Repr()  # a value may be a whole file, or aliases of aliases
+_short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
+
+
 def _one_line(fault: dict[str, Any]) -> str:
     """What pydantic found, as `key: given …, allowed: …`."""
     location = [str(part) for part in fault["loc"] if not str(part).startswith("literal[")]
-    key, given = ".".join(location) or "the whole file", f"given {fault['input']!r}"
+    key = ".".join(part if part.isprintable() else repr(part) for part in location) or "the whole file"
+    given = f"given {_short.repr(fault['input'])}"
     match fault["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key, allowed: {', '.join(_schema(location[:-1]).model_fields)}"
@@ -193,7 +218,7 @@ def _one_line(fault: dict[str, Any]) -> str:
         case "path_type":
             allowed = "a path"
         case _:
-            allowed = fault["msg"].removeprefix("Input should be ")
+            allowed = fault["msg"].removeprefix("Input should be ").partition(", ")[0]
             allowed = allowed.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"{key}: {given}, allowed: {allowed}"
 

@@ -47,7 +47,7 @@ def leftovers(project: Project) -> set[str]:
 
 
 def start(project: Project) -> subprocess.Popen:
-    """`dvc repro`, with a process group of its own."""
+    """`dvc repro`, in a process group of its own."""
     return subprocess.Popen(
         ("dvc", "repro"),
         cwd=project.folder,
@@ -55,7 +55,7 @@ def start(project: Project) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
 
 

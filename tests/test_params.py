@@ -1,4 +1,5 @@
 import copy
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from pipeline import params
 from pipeline.errors import ParamsError
@@ -46,12 +50,12 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("unet.epochz", 3, "unet.epochz: unknown key, allowed: epochs, batch_size, learning_rate, weight_decay"),
         ("speed", 3, "speed: unknown key, allowed: case, cases, seed,"),
         ("unet.epochs", "many", "unet.epochs: given 'many', allowed: an integer"),
-        ("unet.epochs", 0, "unet.epochs: given 0, allowed: greater than or equal to 1"),
-        ("unet.epochs", 2.5, "unet.epochs: given 2.5, allowed: an integer"),
-        ("unet.epochs", True, "unet.epochs: given True, allowed: a number or a word"),
-        ("unet.learning_rate", 1.5, "unet.learning_rate: given 1.5, allowed: less than or equal to 1"),
-        ("unet.learning_rate", float("nan"), "unet.learning_rate: given nan, allowed: a finite number"),
-        ("gan.l1_weight", -1, "gan.l1_weight: given -1, allowed: greater than or equal to 0"),
+        ("unet.epochs", 0, "unet.epochs: given '0', allowed: greater than or equal to 1"),
+        ("unet.epochs", 2.5, "unet.epochs: given '2.5', allowed: an integer"),
+        ("unet.epochs", True, "unet.epochs: given 'true', allowed: an integer"),
+        ("unet.learning_rate", 1.5, "unet.learning_rate: given '1.5', allowed: less than or equal to 1"),
+        ("unet.learning_rate", float("nan"), "unet.learning_rate: given '.nan', allowed: a number"),
+        ("gan.l1_weight", -1, "gan.l1_weight: given '-1', allowed: greater than or equal to 0"),
         ("case", 3, "case: given '3', allowed: 1, 2, 2-high, none, photos,"),
         ("cases.1.target", "cifar100", "cases.1.target: given 'cifar100', allowed: cifar10, stl10, photos32,"),
         ("cases.1.encoder", "vgg", "cases.1.encoder: given 'vgg', allowed: cifar10, stl10, photos32, photos96,"),
@@ -61,7 +65,7 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("datasets.cifar10.urls", "http://x", "datasets.cifar10.urls: given 'http://x', allowed: a list"),
         ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list of 1 or more"),
         ("pretrain.judge.architecture", "vgg", "given 'vgg', allowed: resnet10, resnet20, resnet18, resnet34"),
-        ("seed", -1, "seed: given -1, allowed: greater than or equal to 0"),
+        ("seed", -1, "seed: given '-1', allowed: greater than or equal to 0"),
     ],
 )
 def test_a_bad_value_gives_one_line_with_key_given_and_allowed(tmp_path, key, value, expected):
@@ -70,6 +74,158 @@ def test_a_bad_value_gives_one_line_with_key_given_and_allowed(tmp_path, key, va
     message = str(caught.value)
     assert expected in message
     assert "\n" not in message
+
+
+def written(tmp_path: Path, line: str, text: str) -> Path:
+    """params.yaml as it is committed, one line of it replaced by a text."""
+    content = Path("params.yaml").read_text()
+    assert content.count(f"\n{line}\n") == 1
+    path = tmp_path / "params.yaml"
+    path.write_text(content.replace(f"\n{line}\n", f"\n{text}\n"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7", 7),
+        ("'7'", 7),
+        ("007", 7),
+        ("+7", 7),
+        ("7.0", 7),
+        ("1_000", 1000),
+        ("!!int 7", 7),
+        ("4294967295", 2**32 - 1),
+    ],
+)
+def test_a_number_has_the_value_that_its_text_says(tmp_path, text, expected):
+    assert params.load(written(tmp_path, "seed: 0", f"seed: {text}")).seed == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("yes", "on", "true", "null", "~", "", "0x10", "0o17", "1:30", "1e400", "Infinity", ".inf", "nan", "7.5"),
+        *("2026-11-23", "[7]", "{seed: 7}", "7 8", "!!python/object/apply:os.getcwd []", "4294967296", "9" * 5000),
+        *("[" * 60 + "]" * 60, '"7\\n8"', '"\\ud800"', "१२"),
+    ],
+)
+def test_what_is_no_such_number_is_refused_by_name(tmp_path, text):
+    with pytest.raises(ParamsError, match=r"^[^\n]*seed: given [^\n]*, allowed: [^\n]*$") as caught:
+        params.load(written(tmp_path, "seed: 0", f"seed: {text}"))
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 0\nseed: 1", "'seed' is there twice"),
+        ("seed: 0\n'seed': 1", "'seed' is there twice"),
+        ("seed: 0\n? [a, b]\n: 1", "a key that is no word"),
+        ("seed: 0\n<<: {seed: 1}", "<<: unknown key"),
+        ('seed: 0\n"two\\nlines": 1', r"'two\nlines': unknown key"),
+        ("seed: 0\n---\nseed: 1", "expected a single document"),
+        ("seed:\t0\n\timages: 1", "not YAML"),
+        ("seed: " + "[" * 1000, "within each other"),
+        ("seed: *nobody", "not YAML"),
+        ("seed: &a [*a]", "not YAML"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_in_one_line(tmp_path, text, said):
+    with pytest.raises(ParamsError) as caught:
+        params.load(written(tmp_path, "seed: 0", text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_aliases_of_aliases_take_neither_time_nor_memory(tmp_path):
+    laughs = ["seed: &l0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]"]
+    laughs += [f"more{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 20)]
+    with pytest.raises(ParamsError, match=r"seed: given \["):
+        params.load(written(tmp_path, "seed: 0", "\n".join(laughs)))
+
+
+@pytest.mark.parametrize("path", ["''", '"a\\0b"', '"a\\nb"'])
+def test_paths_and_urls_are_text_that_can_be_one(tmp_path, path):
+    with pytest.raises(ParamsError, match=r"datasets.folder.path: given .*, allowed: text without line breaks"):
+        params.load(written(tmp_path, "    path: data/folder", f"    path: {path}"))
+
+
+def leaves(section: type[BaseModel], content: dict[str, Any], *before: str) -> list[tuple[str, ...]]:
+    """The keys of all values in params.yaml, as the schema has them."""
+    keys = []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += leaves(inner, content[name], *before, name)
+        elif name != "cases":
+            keys.append((*before, name))
+    return keys
+
+
+LEAVES = leaves(params.Params, PARAMS)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=-(10**400), max_value=10**400)
+    | st.floats()
+    | st.floats(min_value=0, max_value=1)
+    | st.dates()
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.integers().map(str)
+    | st.floats().map(repr)
+    | st.sampled_from(["1e-05", "yes", "no", "~", "1_0", "0x1F", "017", "1:30", "٣", " 5 ", "5.", "Infinity", "md5:0"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def means_the_same(found: Any, given: Any) -> bool:
+    """Whether what was understood is what a reader of the file would understand."""
+    if isinstance(found, list):
+        return isinstance(given, list) and all(map(means_the_same, found, given))
+    if isinstance(found, (Path, str)):
+        text = yaml.load(yaml.safe_dump(given, allow_unicode=True), yaml.BaseLoader)  # as it stands in the file
+        return isinstance(text, str) and type(found)(text) == found
+    plain = str(given).replace("_", "").strip()
+    return isinstance(given, (int, float, str)) and float(plain) == found and math.isfinite(found)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(key=st.sampled_from(LEAVES), value=VALUES)
+def test_any_value_is_taken_for_what_it_says_or_refused_by_its_name(tmp_path_factory, key, value):
+    path = changed(tmp_path_factory.mktemp("params"), ".".join(key), value)
+    try:
+        found: Any = params.load(path)
+    except ParamsError as error:
+        message = str(error).removeprefix(f"{path}: ")
+        assert message.startswith((".".join(key), f"{key[0]}:"))
+        assert message.isprintable()
+        assert ("allowed" in message) or ("unknown key" in message)
+        assert len(message) < 400
+    else:
+        for name in key:
+            found = getattr(found, name)
+        assert means_the_same(found, value)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(text=st.text(), start=st.floats(0, 1), length=st.integers(0, 30))
+def test_any_damage_to_the_file_is_one_line_at_worst(tmp_path_factory, text, start, length):
+    content = Path("params.yaml").read_text()
+    place = int(start * len(content))
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    path.write_bytes((content[:place] + text + content[place + length :]).encode("utf-8", "surrogatepass"))
+    refusals = []
+    try:
+        params.load(path)
+    except ParamsError as error:
+        refusals.append(str(error))
+    assert all(refusal.isprintable() for refusal in refusals)
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", "a: [", "\udcff"])
@@ -96,5 +252,5 @@ def test_every_stage_refuses_a_bad_value_before_it_touches_anything(tmp_path, st
     environment = {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr == "error: params.yaml: gan.epochs: given 0, allowed: greater than or equal to 1\n"
+    assert result.stderr == "error: params.yaml: gan.epochs: given '0', allowed: greater than or equal to 1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
