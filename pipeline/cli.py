@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import lock, params
+from pipeline.errors import PipelineError
 
 app = typer.Typer(
     help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
@@ -37,8 +38,16 @@ class Network(StrEnum):
 def _stage(name: str) -> Iterator[params.Params]:
     """The checked parameters, for the one run of a stage in this folder."""
     checked = params.load()
-    with lock.alone(name):
-        yield checked
+    try:
+        with lock.alone(name):
+            yield checked
+    except OSError as error:
+        place = error.filename2 or error.filename
+        where = f"{place}: " if place else ""
+        reason = error.strerror or error
+        raise PipelineError(
+            f"{name}: {where}{reason}; make room, or allow writing there, and run the same command again"
+        ) from None
 
 
 @app.command()

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.datasets import sources, store
-from pipeline.errors import PipelineError
 from pipeline.params import Params
 
 
@@ -12,14 +11,12 @@ def run(role: Literal["target", "encoder"], params: Params) -> None:
     """Write data/ROLE and print one line about it.
 
     Raises:
-        PipelineError: the data set cannot be had, or there is no room for it.
+        PipelineError: the data set cannot be had.
+        OSError: there is no room for it.
     """
     folder = Path("data") / role
     name = getattr(params.roles(), role)
-    try:
-        sources.prepare(name, params.datasets, folder)
-    except OSError as error:
-        raise PipelineError(f"{error.filename or folder}: {error.strerror or error}") from None
+    sources.prepare(name, params.datasets, folder)
     print(f"{folder}: {describe(folder)}")
 
 

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and what tells one from another."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
         for path, write in writers.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write(unfinished[path])
+            with unfinished[path].open("rb") as file:
+                os.fsync(file.fileno())  # or a power failure might leave its name, and nothing in it
         for path, finished in unfinished.items():
             finished.replace(path)
     finally:

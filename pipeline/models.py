@@ -29,7 +29,8 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     made = {"torch": torch.__version__, "weights": digest(weights)}
     strings = metadata.encode({"kind": kind, "architecture": architecture, **about, **made})
-    write_all({path: lambda unfinished: safetensors.torch.save_file(weights, unfinished, strings)})
+    content = safetensors.torch.save(weights, strings)
+    write_all({path: lambda unfinished: unfinished.write_bytes(content)})
 
 
 def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:

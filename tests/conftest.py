@@ -5,15 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets import archive
+
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder on 127.0.0.1 and counts what it is asked for."""
+    """Serves a folder on 127.0.0.1, notes what it is asked for, and misbehaves on purpose."""
 
     def __init__(self, folder: Path):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder = folder
         self.requested: list[str] = []
-        self.breaks_off: set[str] = set()  # names of files of which it sends only half
+        self.ranges: list[str | None] = []  # what part of it was asked for
+        self.knows_ranges = True
+        self.faults: list[str] = []  # what is wrong with the next answers, one each; then all is well
+        self.retry_after = "0"  # seconds
+        self.ended = threading.Event()  # a stall lasts until then
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -21,17 +27,40 @@ class Server(ThreadingHTTPServer):
 
 class Handler(SimpleHTTPRequestHandler):
     def do_GET(self):
-        name = self.path.lstrip("/")
+        name, range_ = self.path.lstrip("/"), self.headers["Range"]
         self.server.requested.append(name)
+        self.server.ranges.append(range_)
+        fault = self.server.faults.pop(0) if self.server.faults else ""
         path = self.server.folder / name
-        if not path.is_file():
+        if fault.startswith("to "):
+            self.send_response(302)
+            self.send_header("Location", fault.removeprefix("to "))
+            self.end_headers()
+        elif fault.isdigit():
+            self.send_response(int(fault))
+            self.send_header("Retry-After", self.server.retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif not path.is_file():
             self.send_error(404)
+        else:
+            self.send(path.read_bytes(), range_ if self.server.knows_ranges else None, fault)
+
+    def send(self, content, range_, fault):
+        start = int(range_.removeprefix("bytes=").removesuffix("-")) if range_ else 0
+        rest = content[start:]
+        if range_ and not rest:
+            self.send_error(416)
             return
-        content = path.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_response(206 if range_ else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        if range_:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if name in self.server.breaks_off else content)
+        self.wfile.write(rest[: len(rest) // 2] if fault in ("cut", "stall") else rest)
+        if fault == "stall":
+            self.wfile.flush()
+            self.server.ended.wait(30)
 
     def log_message(self, *args):
         pass
@@ -42,12 +71,14 @@ def server(tmp_path, monkeypatch):
     """An HTTP server for tmp_path/www; downloads are cached in tmp_path/cache."""
     monkeypatch.setenv("COLOURGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(archive, "BACK_OFF", 0)
     folder = tmp_path / "www"
     folder.mkdir()
     with Server(folder) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
+        running.ended.set()
         running.shutdown()
         thread.join()
 

@@ -1,6 +1,10 @@
 import gzip
+import io
 import os
+import tarfile
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,6 +34,10 @@ def whole(file, size):
 
 def refuse(file, size):
     raise ValueError("is not what it should be")
+
+
+MEMBERS = {"a.bin": archive.Member(60_000), "b.bin": archive.Member(100), "c.bin": archive.Member(10)}
+B = archive.Member(100, whole)
 
 
 def message(raised):
@@ -72,14 +80,111 @@ def test_when_all_urls_fail_one_line_gives_each_reason_and_the_way_out(server, p
     assert cached(server) == []
 
 
-def test_a_download_that_breaks_off_leaves_nothing_behind(server, published):
+@pytest.mark.parametrize("fault", ["cut", "stall", "500", "503", "429"])
+def test_a_server_in_trouble_is_asked_again_for_what_is_lacking(server, published, fault, monkeypatch):
+    monkeypatch.setattr(archive, "TIMEOUT", 0.5)
+    monkeypatch.setattr(archive, "BLOCK", 100)
     path, asked = published
-    server.breaks_off.add(path.name)
-    with pytest.raises(PipelineError, match="connection broke off"):
+    server.faults = [fault, fault]
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+    size = path.stat().st_size
+    came = [int(range_.removeprefix("bytes=").removesuffix("-")) for range_ in server.ranges if range_]
+    assert len(server.ranges) == 3
+    if fault in ("cut", "stall"):
+        assert size // 2 - 100 < came[0] <= size // 2 < 3 * size // 4 - 200 < came[1] <= 3 * size // 4
+    else:
+        assert not came
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("cut", "connection broke off"), ("500", "500 Internal"), ("429", "429 Too")]
+)
+def test_a_server_in_trouble_for_good_is_left_for_the_next(server, published, fault, said):
+    path, asked = published
+    server.faults = [fault] * archive.ATTEMPTS
+    with pytest.raises(PipelineError, match=said):
+        archive.fetch(asked)
+    assert len(server.requested) == archive.ATTEMPTS
+    server.faults = [fault] * archive.ATTEMPTS
+    mirrored = asked.model_copy(update={"urls": [*asked.urls, server.url("mirror")]})
+    (server.folder / "mirror").write_bytes(path.read_bytes())
+    assert archive.fetch(mirrored).read_bytes() == path.read_bytes()
+    assert server.requested[-1] == "mirror"
+
+
+def test_what_will_not_change_is_not_asked_for_again(server, published):
+    _, asked = published
+    for status in ("404", "403", "410"):
+        server.faults = [status]
+        with pytest.raises(PipelineError, match=status):
+            archive.fetch(asked)
+    assert len(server.requested) == 3
+
+
+@pytest.mark.parametrize(("said", "waited"), [("7", 7), ("86400", archive.LONGEST_WAIT)])
+def test_when_to_come_back_is_heeded_within_reason(server, published, monkeypatch, said, waited):
+    slept = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", slept.append)
+    server.retry_after, server.faults = said, ["429"]
+    archive.fetch(published[1])
+    assert slept == [waited]
+
+
+def test_a_download_that_was_killed_goes_on_from_what_is_there(server, published):
+    path, asked = published
+    part = archive.fetch(asked).with_name("part")
+    part.with_name("archive").unlink()
+    part.write_bytes(path.read_bytes()[:1234])
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+    assert server.ranges == [None, "bytes=1234-"]
+    assert cached(server) == [part.with_name("archive")]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("remains", [b"of another file", b"x" * 1_000_000, b""])
+def test_what_is_there_may_be_of_another_file_or_the_server_know_no_ranges(server, published, remains, ranges):
+    path, asked = published
+    part = archive.fetch(asked).with_name("part")
+    part.with_name("archive").unlink()
+    part.write_bytes(remains)
+    server.knows_ranges = ranges
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+    assert cached(server) == [part.with_name("archive")]
+
+
+def test_a_download_that_was_killed_when_all_was_there_needs_no_more(server, published):
+    path, asked = published
+    stored = archive.fetch(asked)
+    stored.rename(stored.with_name("part"))
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+    assert server.ranges == [None, f"bytes={path.stat().st_size}-"]
+
+
+def test_a_redirection_is_followed(server, published):
+    path, asked = published
+    (server.folder / "moved").write_bytes(path.read_bytes())
+    server.faults = ["to " + server.url("moved")]
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [lambda content: b"<html>Moved</html>", lambda content: content[:-1] + b"!"])
+def test_other_bytes_are_never_kept_and_the_next_url_is_asked(server, published, wrong):
+    path, asked = published
+    content = path.read_bytes()
+    (server.folder / "mirror").write_bytes(content)
+    path.write_bytes(wrong(content))
+    with pytest.raises(PipelineError, match="wrong checksum"):
         archive.fetch(asked)
     assert cached(server) == []
-    server.breaks_off.clear()
-    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+    assert archive.fetch(asked.model_copy(update={"urls": [*asked.urls, server.url("mirror")]})).read_bytes() == content
+
+
+def test_a_download_without_end_is_given_up(server, published, monkeypatch):
+    monkeypatch.setattr(archive, "LARGEST", 10_000)
+    monkeypatch.setattr(archive, "BLOCK", 1000)
+    with pytest.raises(PipelineError, match="gives more than 10,000 bytes"):
+        archive.fetch(published[1])
+    assert cached(server) == []
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(server, published):
@@ -87,14 +192,6 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(server, published):
     archive.fetch(asked).write_bytes(b"damaged")
     assert archive.fetch(asked).read_bytes() == path.read_bytes()
     assert len(server.requested) == 2
-
-
-def test_remains_of_a_killed_download_are_removed(server, published):
-    _, asked = published
-    stored = archive.fetch(asked)
-    stored.rename(stored.with_name("tmpabcdef"))
-    archive.fetch(asked)
-    assert cached(server) == [stored]
 
 
 def test_two_at_once_download_once(server, published):
@@ -130,7 +227,7 @@ def test_members_are_read_by_name_and_nothing_behind_them(published):
     path, _ = published
     content = gzip.decompress(path.read_bytes())
     path.write_bytes(content[: content.index(b"content of b") + 512])  # uncompressed, and without c.bin or an end
-    assert archive.read(path, {"b.bin": whole}) == {"b.bin": b"content of b"}
+    assert archive.read(path, "folder", MEMBERS | {"b.bin": B}) == {"b.bin": b"content of b"}
 
 
 @pytest.mark.parametrize(
@@ -140,13 +237,94 @@ def test_a_damaged_archive_is_one_line(published, damage):
     path, _ = published
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(PipelineError) as raised:
-        archive.read(path, {"a.bin": whole, "c.bin": whole})
+        archive.read(path, "folder", MEMBERS | {"c.bin": archive.Member(1, whole)})
     assert message(raised).startswith(f"{path}: ")
 
 
 def test_missing_and_wrong_members_are_named(published):
     path, _ = published
+    more = {name: archive.Member(1, whole) for name in ("d.bin", "e.bin")}
     with pytest.raises(PipelineError, match=r"d\.bin, e\.bin missing"):
-        archive.read(path, {"a.bin": whole, "d.bin": whole, "e.bin": whole})
+        archive.read(path, "folder", MEMBERS | more)
     with pytest.raises(PipelineError, match=r"b\.bin is not what it should be"):
-        archive.read(path, {"b.bin": refuse})
+        archive.read(path, "folder", MEMBERS | {"b.bin": archive.Member(100, refuse)})
+
+
+def member(name: str, content: bytes = b"", **about) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in about.items():
+        setattr(info, key, value)
+    return info, content
+
+
+GOOD = member("folder/b.bin", b"content of b")
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (member("folder/evil.sh", b"rm"), "given 'folder/evil.sh', allowed: in folder/, each once"),
+        (member("elsewhere/b.bin", b"b"), "given 'elsewhere/b.bin'"),
+        (member("b.bin", b"b"), "given 'b.bin'"),
+        (member("/folder/b.bin", b"b"), "given '/folder/b.bin'"),
+        (member("folder/../folder/b.bin", b"b"), "given 'folder/../folder/b.bin'"),
+        (member("folder/../../b.bin", b"b"), "given 'folder/../../b.bin'"),
+        (member("elsewhere", type=tarfile.DIRTYPE), "given 'elsewhere'"),
+        (member("folder/b.bin", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "b.bin is no plain file"),
+        (member("folder/b.bin", type=tarfile.LNKTYPE, linkname="folder/a.bin"), "b.bin is no plain file"),
+        (member("folder/b.bin", type=tarfile.CHRTYPE), "b.bin is no plain file"),
+        (member("folder/b.bin", type=tarfile.FIFOTYPE), "b.bin is no plain file"),
+        (member("folder/b.bin", b"b" * 101), "b.bin has 101 bytes, allowed: up to 100"),
+        (member("folder/a.bin", b"a" * 60_001), "a.bin has 60,001 bytes, allowed: up to 60,000"),
+        (member("folder/two\nlines"), r"given 'folder/two\nlines'"),
+    ],
+)
+def test_an_archive_with_anything_else_in_it_is_refused(tmp_path, bad, said, monkeypatch):
+    path = tmp_path / "hostile.tar.gz"
+    with tarfile.open(path, "w:gz") as hostile:
+        for info, content in (bad, GOOD):
+            hostile.addfile(info, io.BytesIO(content))
+    with pytest.raises(PipelineError) as raised:
+        archive.read(path, "folder", MEMBERS | {"b.bin": B})
+    assert said in message(raised)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_member_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.tar.gz"
+    with tarfile.open(path, "w:gz") as hostile:
+        for info, content in (GOOD, GOOD, member("folder/c.bin", b"c")):
+            hostile.addfile(info, io.BytesIO(content))
+    with pytest.raises(PipelineError, match=r"given 'folder/b\.bin', allowed: in folder/, each once"):
+        archive.read(path, "folder", MEMBERS | {"b.bin": B, "c.bin": archive.Member(1, whole)})
+
+
+@contextmanager
+def little_memory():
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 20 << 20
+
+
+def test_a_bomb_is_refused_before_it_takes_time_or_memory(tmp_path):
+    path = tmp_path / "bomb.tar.gz"
+    folder = tarfile.TarInfo("folder")
+    folder.type = tarfile.DIRTYPE
+    path.write_bytes(gzip.compress(folder.tobuf() * 2048) * 1024)  # a gigabyte of nothing else
+    with pytest.raises(PipelineError, match="unzips to more than 1,108,686 bytes"), little_memory():
+        archive.read(path, "folder", MEMBERS | {"c.bin": archive.Member(10, whole)})
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_of_no_end_is_refused_before_it_takes_memory(tmp_path, kind):
+    path = tmp_path / "bomb.tar.gz"
+    huge = tarfile.TarInfo("long")
+    huge.type, huge.size = kind, 1 << 30
+    path.write_bytes(gzip.compress(huge.tobuf()) + gzip.compress(bytes(1 << 20)) * 1024)
+    with pytest.raises(PipelineError, match="a header has 1,073,741,824 bytes, allowed: up to"), little_memory():
+        archive.read(path, "folder", {"a.bin": archive.Member(2 << 30, whole)})

@@ -5,7 +5,7 @@ from pipeline.datasets import cifar10, splits
 from pipeline.errors import PipelineError
 from tests.archives import make_cifar10, write_tar
 
-NAMES = [*cifar10.TRAIN, cifar10.TEST]
+NAMES = [f"{cifar10.FOLDER}/{name}" for name in (*cifar10.TRAIN, cifar10.TEST)]
 
 
 def test_every_pixel_and_label_lands_where_it_belongs(tmp_path):

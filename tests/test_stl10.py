@@ -10,6 +10,10 @@ from tests.archives import make_stl10, write_tar
 PICTURE = b"\0" * stl10.PICTURE
 
 
+def write(path, files):
+    write_tar(path, {f"{stl10.FOLDER}/{name}": content for name, content in files.items()})
+
+
 def test_every_pixel_and_label_lands_where_it_belongs(tmp_path, monkeypatch):
     monkeypatch.setattr(stl10, "CHUNK", 7)  # so that there are several, and a rest
     archived = make_stl10(tmp_path / "stl10.tar.gz", train=60, test=20)
@@ -27,7 +31,7 @@ def test_one_pixel_by_the_letter_of_the_format(tmp_path):
     picture = bytearray(PICTURE)
     picture[2 * 96 * 96 + 5 * 96 + 3] = 99  # blue plane, column 5, row 3
     files = {"train_X.bin": bytes(picture), "train_y.bin": b"\1", "test_X.bin": bytes(picture), "test_y.bin": b"\x0a"}
-    write_tar(tmp_path / "a.tar.gz", files)
+    write(tmp_path / "a.tar.gz", files)
     read = stl10.read(tmp_path / "a.tar.gz")
     assert read["test"].pictures[0, 3, 5].tolist() == [0, 0, 99]
     assert read["train"].labels.tolist() == [0]  # the file counts from 1
@@ -36,10 +40,10 @@ def test_one_pixel_by_the_letter_of_the_format(tmp_path):
 
 def test_the_unlabelled_pictures_are_not_needed(tmp_path):
     files = {"train_X.bin": PICTURE, "train_y.bin": b"\1", "test_X.bin": PICTURE, "test_y.bin": b"\1"}
-    write_tar(tmp_path / "without.tar.gz", files)
+    write(tmp_path / "without.tar.gz", files)
     assert len(stl10.read(tmp_path / "without.tar.gz")["test"].labels) == 1
     # Behind all that is needed, they are not even reached: half of them may be missing.
-    write_tar(tmp_path / "behind.tar.gz", files | {"unlabeled_X.bin": PICTURE * 100})
+    write(tmp_path / "behind.tar.gz", files | {"unlabeled_X.bin": PICTURE * 100})
     content = gzip.decompress((tmp_path / "behind.tar.gz").read_bytes())
     (tmp_path / "behind.tar").write_bytes(content[: len(content) // 2])
     assert len(stl10.read(tmp_path / "behind.tar")["test"].labels) == 1
@@ -56,7 +60,7 @@ def test_the_unlabelled_pictures_are_not_needed(tmp_path):
 )
 def test_another_archive_is_one_line(tmp_path, wrong, said):
     files = {"train_X.bin": PICTURE, "train_y.bin": b"\1", "test_X.bin": PICTURE, "test_y.bin": b"\1"}
-    write_tar(tmp_path / "a.tar.gz", files | wrong)
+    write(tmp_path / "a.tar.gz", files | wrong)
     with pytest.raises(PipelineError, match=said) as raised:
         stl10.read(tmp_path / "a.tar.gz")
     assert "\n" not in str(raised.value)

@@ -2,14 +2,13 @@
 
 import fcntl
 import gzip
-import logging
 import os
-import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -17,21 +16,42 @@ from urllib.request import url2pathname
 import numpy as np
 import pooch
 import requests
+from requests.adapters import HTTPAdapter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 from tqdm import tqdm
+from urllib3.util import Retry
 
 from pipeline.errors import PipelineError
 from pipeline.params import Archive
 
 TIMEOUT = 30  # seconds without an answer or a byte
+ATTEMPTS = 5
+BACK_OFF, LONGEST_WAIT = 1, 120  # seconds; between attempts it doubles
+BUSY = (429, 500, 502, 503, 504)  # statuses that may be others a little later
 BLOCK = 1 << 20  # bytes read at a time
+BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "leave": False, "disable": None}
+LARGEST = 20 << 30  # bytes of a download; seven times the largest archive
+LONGEST_HEADER = SLACK = 1 << 20  # bytes of a header, and of all headers and what fills up the blocks
 WAY_OUT = "give the URL and checksum of the published archive under datasets in params.yaml"
 
 # Makes an array of a member of an archive, given the open member and its size in bytes; ValueError if it cannot.
 Reader = Callable[[IO[bytes], int], np.ndarray]
 
 
+@dataclass(frozen=True)
+class Member:
+    """A file that may be in an archive: of how many bytes at most, and what reads it; without, it is passed over."""
+
+    most: int
+    reader: Reader | None = None
+
+
 class _Unusable(Exception):
     """Why one URL did not do."""
+
+
+class _BrokeOff(Exception):
+    """A connection that was there is no more."""
 
 
 def cache() -> Path:
@@ -96,25 +116,87 @@ def _local(path: Path, archive: Archive) -> Path:
 
 
 def _download(url: str, archive: Archive, stored: Path) -> Path:
-    """Download into the cache. Pooch puts the file in its place only once its checksum is right."""
-    pooch.get_logger().setLevel(logging.WARNING)  # it announces each download with the whole checksum
-    # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
-    downloader = pooch.HTTPDownloader(
-        progressbar=True, chunk_size=BLOCK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
-    )
+    """Download into the cache. The file comes to its place only once its checksum is right."""
+    part = stored.with_name("part")
     try:
-        with _alone(stored.parent):
-            pooch.retrieve(url, archive.checksum, stored.name, stored.parent, downloader=downloader)
+        with _alone(stored.parent), _session() as session:
+            if stored.is_file() and pooch.file_hash(stored, _algorithm(archive)) == _digest(archive):
+                return stored  # by who had the lock before
+            continued = part.exists()
+            _receive(session, url, part)
+            if continued and pooch.file_hash(part, _algorithm(archive)) != _digest(archive):
+                part.unlink()  # its beginning may have been of another file
+                _receive(session, url, part)
+            given = pooch.file_hash(part, _algorithm(archive))
+            if given != _digest(archive):
+                raise _Unusable(_wrong(given, archive))
+            part.replace(stored)
+    except _Unusable:
+        part.unlink()
+        raise
     except requests.RequestException as error:
         raise _Unusable(_reason(error)) from None
-    except ValueError as error:  # pooch's word for a wrong checksum
-        given = re.search(r"but got (\w+)", str(error))
-        raise _Unusable(_wrong(given[1], archive) if given else " ".join(str(error).split())) from None
     except OSError as error:
         raise PipelineError(
             f"{stored.parent}: {error.strerror or error}; set COLOURGAN_CACHE to a folder with room that may be written"
         ) from None
     return stored
+
+
+def _session() -> requests.Session:
+    """HTTP that asks again when a server does not answer, or says that it is busy or broken, and when to come back."""
+    retries = Retry(
+        ATTEMPTS - 1,
+        status_forcelist=BUSY,
+        backoff_factor=BACK_OFF,
+        backoff_jitter=BACK_OFF,
+        backoff_max=LONGEST_WAIT,
+        retry_after_max=LONGEST_WAIT,
+        raise_on_status=False,
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _receive(session: requests.Session, url: str, part: Path) -> None:
+    """Add to a file what it lacks of what a URL gives, and go on where the connection breaks off."""
+    again = Retrying(
+        retry=retry_if_exception_type(_BrokeOff),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential_jitter(BACK_OFF, LONGEST_WAIT, jitter=BACK_OFF),
+        reraise=True,
+    )
+    try:
+        again(_receive_once, session, url, part)
+    except _BrokeOff as error:
+        raise error.__cause__ from None
+
+
+def _receive_once(session: requests.Session, url: str, part: Path) -> None:
+    there = part.stat().st_size if part.exists() else 0
+    # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == requests.codes.range_not_satisfiable:
+            return  # nothing is behind what is there: it is all, as the checksum will tell
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            there = 0  # the server gives the whole or nothing
+        total = there + int(response.headers.get("Content-Length", 0)) or None
+        with (
+            part.open("ab" if there else "wb") as file,
+            tqdm(desc="downloading", total=total, initial=there, **BYTES) as bar,
+        ):
+            try:
+                for block in response.iter_content(BLOCK):
+                    file.write(block)
+                    bar.update(len(block))
+                    if file.tell() > LARGEST:
+                        raise _Unusable(f"gives more than {LARGEST:,} bytes")
+            except requests.RequestException as error:
+                raise _BrokeOff from error
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -127,6 +209,8 @@ def _reason(error: requests.RequestException) -> str:
             return "no trusted connection"
         case requests.exceptions.ChunkedEncodingError():
             return "connection broke off"
+        case requests.ConnectionError() if "Read timed out" in str(error):
+            return f"no answer for {TIMEOUT} seconds"
         case requests.ConnectionError():
             return "no connection"
         case _:
@@ -139,45 +223,105 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for remainder in sorted(folder.glob("tmp*")):  # of a download that was killed
-            remainder.unlink()
         yield
 
 
-def read(path: Path, readers: dict[str, Reader]) -> dict[str, np.ndarray]:
-    """Read members of a tar archive as a stream: nothing is unpacked to disk, nothing read behind the last of them.
+def read(path: Path, folder: str, members: Mapping[str, Member]) -> dict[str, np.ndarray]:
+    """Read files of a tar archive as a stream: nothing is unpacked to disk, nothing read behind the last of them.
+
+    An archive is trusted in nothing: it may hold these files and their folder, each once, and nothing else.
 
     Args:
         path: the archive, a .tar.gz or a .tar.
-        readers: what makes an array of a member, by the member's file name without folders.
+        folder: in the archive, where the files are.
+        members: what may be there, by name; those with a reader must be.
 
     Returns:
         The arrays by the same names.
 
     Raises:
-        PipelineError: the archive is damaged, lacks a member or holds one of the wrong form.
+        PipelineError: the archive is damaged, lacks a file, or holds something else or more.
     """
+    wanted = {name for name, member in members.items() if member.reader}
     contents: dict[str, np.ndarray] = {}
     try:
         with (
             path.open("rb") as file,
             tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False, disable=None) as stream,
-            tarfile.open(fileobj=_unzipped(stream, file.peek(2)[:2]), mode="r|", bufsize=BLOCK) as archive,
         ):
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if not member.isfile() or name not in readers:
-                    continue
-                try:
-                    contents[name] = readers[name](archive.extractfile(member), member.size)
-                except ValueError as error:
-                    raise PipelineError(f"{path}: {name} {error}; {WAY_OUT}") from None
-                if len(contents) == len(readers):
-                    return contents
+            content = _Bounded(_unzipped(stream, file.peek(2)[:2]), sum(member.most for member in members.values()))
+            with tarfile.open(fileobj=content, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
+                left = dict(members)
+                for found in archive:
+                    name = _check(found, folder, left)
+                    if name in wanted:
+                        contents[name] = _read_one(name, members[name].reader, archive.extractfile(found), found.size)
+                    if len(contents) == len(wanted):
+                        return contents
+    except ValueError as error:
+        raise PipelineError(f"{path}: {error}; {WAY_OUT}") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
-    missing = ", ".join(name for name in readers if name not in contents)
+    missing = ", ".join(name for name in members if name in wanted - contents.keys())
     raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
+
+
+def _read_one(name: str, reader: Reader, file: IO[bytes], size: int) -> np.ndarray:
+    try:
+        return reader(file, size)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
+
+
+def _check(found: tarfile.TarInfo, folder: str, left: dict[str, Member]) -> str | None:
+    """The name of a member that may be there and was not yet, which is taken out of those left; None for the folder.
+
+    Raises:
+        ValueError: it may not be there.
+    """
+    place = found.name.removeprefix("./").rstrip("/")
+    if found.isdir() and place in (".", folder):
+        return None
+    name = place.removeprefix(f"{folder}/")
+    if place != f"{folder}/{name}" or name not in left:
+        raise ValueError(f"given {found.name!r}, allowed: in {folder}/, each once, {', '.join(left)}")
+    if not found.isreg() or found.issparse():
+        raise ValueError(f"{name} is no plain file")
+    if found.size > left[name].most:
+        raise ValueError(f"{name} has {found.size:,} bytes, allowed: up to {left[name].most:,}")
+    del left[name]
+    return name
+
+
+class _Header(tarfile.TarInfo):
+    """What stands before a member. tarfile takes long names and the like into memory, however long they are."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and header.size > LONGEST_HEADER:
+            raise ValueError(f"a header has {header.size:,} bytes, allowed: up to {LONGEST_HEADER:,}")
+        return header
+
+
+class _Bounded:
+    """A stream that must end: a small file may unzip to no end of bytes."""
+
+    def __init__(self, stream: IO[bytes], most: int):
+        self.stream, self.most = stream, most + SLACK
+        self.left = self.most
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes.
+
+        Raises:
+            ValueError: there have been too many.
+        """
+        content = self.stream.read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise ValueError(f"unzips to more than {self.most:,} bytes, which is more than its files may have")
+        return content
 
 
 def _unzipped(stream: IO[bytes], start: bytes) -> IO[bytes]:

@@ -13,6 +13,7 @@ SIDE = 32
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST = "test_batch.bin"
+FOLDER = "cifar-10-batches-bin"
 RECORD = 1 + 3 * SIDE * SIDE  # bytes: the class, then the planes of red, green and blue, row by row
 
 
@@ -22,7 +23,7 @@ def read(path: Path) -> dict[str, Split]:
     Raises:
         PipelineError: the archive is damaged or another one.
     """
-    batches = archive.read(path, dict.fromkeys((*TRAIN, TEST), _records))
+    batches = archive.read(path, FOLDER, MEMBERS)
     train, validation = cut_validation(_split(np.concatenate([batches[name] for name in TRAIN])))
     return {"train": train, "validation": validation, "test": _split(batches[TEST])}
 
@@ -35,6 +36,12 @@ def _records(file: IO[bytes], size: int) -> np.ndarray:
     if (highest := records[:, 0].max()) >= len(CLASSES):
         raise ValueError(f"has a class {highest}, allowed: 0 to {len(CLASSES) - 1}")
     return records
+
+
+MEMBERS = {
+    **dict.fromkeys((*TRAIN, TEST), archive.Member(10_000 * RECORD, _records)),
+    **dict.fromkeys(("batches.meta.txt", "readme.html"), archive.Member(10_000)),
+}
 
 
 def _split(records: np.ndarray) -> Split:

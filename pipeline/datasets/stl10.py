@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 
 SIDE = 96
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+FOLDER = "stl10_binary"
 PICTURE = 3 * SIDE * SIDE  # bytes: the planes of red, green and blue, column by column
 CHUNK = 256  # pictures turned at a time, so that memory holds each of them once
 
@@ -22,8 +23,7 @@ def read(path: Path) -> dict[str, Split]:
     Raises:
         PipelineError: the archive is damaged or another one.
     """
-    readers = {"train_X.bin": _pictures, "train_y.bin": _labels, "test_X.bin": _pictures, "test_y.bin": _labels}
-    contents = archive.read(path, readers)
+    contents = archive.read(path, FOLDER, MEMBERS)
     splits = {name: Split(contents[f"{name}_X.bin"], contents[f"{name}_y.bin"]) for name in ("train", "test")}
     for name, (pictures, labels) in splits.items():
         if len(pictures) != len(labels):
@@ -51,3 +51,14 @@ def _labels(file: IO[bytes], size: int) -> np.ndarray:
     if not size or labels.min() < 0 or labels.max() >= len(CLASSES):
         raise ValueError(f"has no labels, or others than 1 to {len(CLASSES)}")
     return labels
+
+
+MEMBERS = {
+    "train_X.bin": archive.Member(5_000 * PICTURE, _pictures),
+    "train_y.bin": archive.Member(5_000, _labels),
+    "test_X.bin": archive.Member(8_000 * PICTURE, _pictures),
+    "test_y.bin": archive.Member(8_000, _labels),
+    "unlabeled_X.bin": archive.Member(100_000 * PICTURE),
+    "class_names.txt": archive.Member(10_000),
+    "fold_indices.txt": archive.Member(1_000_000),
+}

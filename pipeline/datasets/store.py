@@ -35,6 +35,8 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         files: further files to copy into the folder, by the name they get there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for remains in folder.parent.glob(f".{folder.name}-*"):  # of a run that was killed
+        shutil.rmtree(remains)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         unfinished.chmod(0o755)  # mkdtemp's own mode would hide the data from other users

@@ -1,6 +1,7 @@
 """Checkpoints: a training run that was killed goes on where it was, as a fastai callback."""
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -90,7 +91,9 @@ class Checkpoint(Callback):
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "random": [source.get_rng_state() for source in self._random()],
         }
-        write_all({self.path: lambda path: torch.save(state, path)})
+        content = io.BytesIO()  # of a full disk, torch would say something else than the system
+        torch.save(state, content)
+        write_all({self.path: lambda path: path.write_bytes(content.getbuffer())})
         self.saved_at = time.monotonic()
 
     def _read(self) -> dict[str, Any] | None:

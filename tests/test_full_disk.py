@@ -1,0 +1,92 @@
+import resource
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.pretrain import DATA
+from tests.archives import draw
+
+STAGES = ["download target", "pretrain encoder", "pretrain judge", "train-unet", "train-gan", "evaluate"]
+
+
+@contextmanager
+def full_disk(most: int):
+    """No file may have more bytes than that: writes fail as on a full disk, for root as well."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with params.yaml, an epoch of everything, and a few pictures."""
+    content = yaml.safe_load(Path("params.yaml").read_text())
+    content["case"] = "photos"
+    for section in (content["pretrain"]["encoder"], content["pretrain"]["judge"], content["unet"], content["gan"]):
+        section["epochs"] = 1
+    content["evaluate"] |= {"resamples": 100, "grid": 4}
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    pictures = store.Split(*draw(16, 16, np.random.default_rng(0)))
+    for role in DATA.values():
+        store.write(role, {"name": "few", "classes": ["a"] * 10}, dict.fromkeys(store.SPLITS, pictures))
+    return tmp_path
+
+
+def run(stage: str):
+    return CliRunner().invoke(app, stage.split())
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in (".lock", ".pt")
+    }
+
+
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(project):
+    for stage in STAGES:
+        before = files(project)
+        with full_disk(1000):
+            result = run(stage)
+        assert isinstance(result.exception, PipelineError), (stage, result.exception)
+        line = str(result.exception)
+        assert "File too large" in line or "written" in line
+        assert "\n" not in line
+        assert files(project) == before, stage
+        if stage.startswith("download"):
+            continue  # the few pictures stay
+        assert run(stage).exit_code == 0
+        assert files(project) != before
+
+
+def test_a_folder_that_cannot_be_written_is_named(project):
+    Path("models").write_text("a file")
+    result = run("pretrain encoder")
+    assert isinstance(result.exception, PipelineError)
+    assert str(result.exception).startswith("pretrain-encoder: models")
+    assert Path("models").read_text() == "a file"
+    Path("models").unlink()
+    Path("models/encoder.safetensors").mkdir(parents=True)
+    result = run("pretrain encoder")
+    assert isinstance(result.exception, PipelineError)
+    assert "models/encoder.safetensors" in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_what_a_killed_download_left_is_cleared_away(project):
+    Path("data/.target-abcd").mkdir()
+    Path("data/.target-abcd/train.npy").write_bytes(b"half")
+    assert run("download target").exit_code == 0
+    assert sorted(path.name for path in Path("data").iterdir()) == ["encoder", "target"]
