@@ -1,0 +1,140 @@
+"""What is relied on in other packages and could change with them: each test says in words what it is, and whose."""
+
+import io
+import re
+import tarfile
+import tomllib
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+PINNED = dict(
+    line.split("==") for line in Path("constraints.txt").read_text().splitlines() if line and not line.startswith("#")
+)
+WAY_OUT = "install the versions in constraints.txt (`make install` does)"
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("requirement", DIRECT)
+def test_what_is_installed_is_what_the_constraints_say(requirement):
+    name = re.match(r"[\w.-]+", requirement)[0]
+    pins = {normal(package): pin for package, pin in PINNED.items()}
+    assert normal(name) in pins, f"{name} is in pyproject.toml but not pinned in constraints.txt: pin it"
+    installed = version(name).partition("+")[0]
+    assert installed == pins[normal(name)], f"{name} {installed} is installed, not {pins[normal(name)]}; {WAY_OUT}"
+
+
+def dynamic_unet() -> bool:
+    from torch import nn
+
+    from pipeline.networks.generator import unet
+
+    network = unet("resnet20")
+    (painting,) = network.layers[-1]
+    return isinstance(network.layers[0], nn.Sequential) and isinstance(painting, nn.Conv2d)
+
+
+def events() -> bool:
+    from fastai.callback.core import event
+
+    used = "before_fit before_epoch before_train before_validate after_loss after_step after_batch after_validate"
+    return all(hasattr(event, name) for name in used.split())
+
+
+def progress() -> bool:
+    import torch
+    from fastai.callback.core import Callback
+    from torch import nn
+
+    from pipeline.training.learner import learner
+    from tests.test_training import adam, painter, pair
+
+    seen = []
+
+    class Watch(Callback):
+        order = 90
+
+        def before_train(self):
+            seen.append((self.epoch, self.train_iter, self.pct_train))
+
+    torch.manual_seed(0)
+    learner(pair(), painter(), nn.L1Loss(), adam, [Watch()]).fit(2, 0.01)
+    return seen == [(0, 0, 0.0), (1, 4, 0.5)]
+
+
+def optimiser_wrapper() -> bool:
+    import torch
+    from fastai.optimizer import OptimWrapper
+
+    weight = torch.nn.Parameter(torch.zeros(1))
+    wrapped = OptimWrapper([weight], partial(torch.optim.Adam, betas=(0.5, 0.9)), lr=0.1)
+    return wrapped.state_dict()["param_groups"][0]["betas"] == (0.5, 0.9)
+
+
+def resnet_layers() -> bool:
+    import torchvision.models
+
+    from pipeline.networks.encoder import TORCHVISION_LAYERS
+
+    names = [name for name, _ in torchvision.models.resnet18().named_children()]
+    return names[: len(TORCHVISION_LAYERS)] == list(TORCHVISION_LAYERS) and names[-1] == "fc"
+
+
+def tar_headers() -> bool:
+    class Loud(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, *_):
+            raise ValueError("asked")
+
+    with pytest.raises(ValueError, match="asked"), tarfile.open(fileobj=io.BytesIO(bytes(1024)), tarinfo=Loud):
+        pass
+    return True
+
+
+def retries() -> bool:
+    from urllib3.util import Retry
+
+    return Retry(retry_after_max=3, backoff_jitter=1).retry_after_max == 3
+
+
+def onnx_export() -> bool:
+    import inspect
+
+    import torch
+
+    return {"dynamic_shapes", "input_names", "output_names"} <= set(inspect.signature(torch.onnx.export).parameters)
+
+
+def gradio_client() -> bool:
+    from gradio_client import utils
+
+    return callable(utils.is_file_obj) and callable(utils.traverse)
+
+
+RELIED_ON = {
+    "fastai's DynamicUnet: layers[0] is the encoder, the last but one paints (networks/generator.py)": dynamic_unet,
+    "fastai's names of events (training/*.py)": events,
+    "fastai's count of steps and share of a run, set before each epoch's training (training/checkpoint.py)": progress,
+    "fastai's OptimWrapper hands state_dict on to torch's optimiser (training/checkpoint.py)": optimiser_wrapper,
+    "torchvision's names of a ResNet's layers (networks/encoder.py)": resnet_layers,
+    "tarfile makes each header by TarInfo.frombuf (datasets/archive.py)": tar_headers,
+    "urllib3's Retry bounds what a server's Retry-After asks for (datasets/archive.py)": retries,
+    "torch's ONNX exporter takes dynamic_shapes (export.py)": onnx_export,
+    "gradio_client's walk through what a browser sends (page.py)": gradio_client,
+}
+
+
+@pytest.mark.parametrize("what", RELIED_ON)
+def test_what_other_packages_do_inside_is_as_it_was(what):
+    try:
+        holds = RELIED_ON[what]()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        pytest.fail(f"no longer so: {what}: {error}; {WAY_OUT}, or mend that module")
+    assert holds, f"no longer so: {what}; {WAY_OUT}, or mend that module"
