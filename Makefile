@@ -6,7 +6,7 @@ PYTHON ?= python3
 SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help install demo test
+.PHONY: help install demo test bench
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -30,3 +30,9 @@ test: install ## Check the style and run the tests
 	ruff check .
 	ruff format --check .
 	python -m pytest
+
+bench: install ## Compare the recipe with the tutorial's, take ingredients out, watch what grows: hours, after `dvc repro`
+	python benchmarks/recipes.py bench
+	python benchmarks/frontier.py bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors
+	python benchmarks/ablation.py bench
+	python benchmarks/growth.py bench/growth.png

@@ -1,0 +1,142 @@
+"""What each ingredient of the recipe brings: `python benchmarks/ablation.py OUT [--epochs N] [--gan-epochs N]`.
+
+After `dvc repro pretrain`, from the project's top folder. Trains the U-Net, and the GAN on the U-Net as it is, each
+with one ingredient taken out at a time, for as many epochs as params.yaml has or as are given, with one seed; prints,
+and writes to OUT/ablation.csv, what that costs in skill, colourfulness and Fréchet distance on the validation pictures,
+and in time.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.schedule import ParamScheduler, SchedNo
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pipeline import evaluate, models, params, train_gan, train_unet
+from pipeline.datasets import store
+from pipeline.networks import generator
+from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.results import summarise
+from pipeline.training.batches import default_device, fit_batch, flip, flip_and_zoom
+from pipeline.training.colouriser import TARGET
+from pipeline.training.learner import seed_everything
+
+BATCH_SIZE = 250  # pictures of 32×32
+FIGURES = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
+
+Change = AbstractContextManager[Any]
+
+
+def constant(rate: float) -> ParamScheduler:
+    """The learning rate as it is given, all the time."""
+    return ParamScheduler({"lr": SchedNo(rate, rate)})
+
+
+def with_last_cross(*arguments: Any, last_cross: bool, **more: Any) -> nn.Module:
+    """A DynamicUnet as it is by default, with a block at full resolution."""
+    return DynamicUnet(*arguments, **more)
+
+
+@contextmanager
+def random_encoder() -> Iterator[None]:
+    """The U-Net stands on nothing that was learnt."""
+    build = train_unet.on_encoder
+
+    def untrained() -> tuple[nn.Module, dict[str, Any]]:
+        about = build()[1]
+        return generator.unet(about["architecture"]), about
+
+    with patch.object(train_unet, "on_encoder", untrained):
+        yield
+
+
+DynamicUnet, Average = generator.DynamicUnet, train_gan.MovingAverage
+UNET: dict[str, Callable[[], Change]] = {
+    "U-Net": nullcontext,
+    "− pretraining": random_encoder,
+    "− Muon: AdamW": lambda: patch.object(train_unet, "Muon", torch.optim.AdamW),
+    "− decay: constant rate": lambda: patch.object(train_unet, "warm_up_and_decay", constant),
+    "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
+    "+ block at full resolution": lambda: patch.object(generator, "DynamicUnet", with_last_cross),
+}
+GAN: dict[str, Callable[[], Change]] = {
+    "GAN": nullcontext,
+    "− encoder in the PatchGAN": lambda: patch.object(PatchDiscriminator, "look", lambda self, l: {}),  # noqa: E741
+    "− moving average": lambda: patch.object(train_gan, "MovingAverage", lambda decay: Average(0)),
+    "+ zoom and turn": lambda: patch.object(train_gan, "flip", flip_and_zoom),
+}
+
+
+def measure(network: nn.Module) -> dict[str, float]:
+    """Figures on the validation pictures."""
+    validation = store.read(TARGET, "validation")
+    judge = models.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
+    painters = dict.fromkeys(("unet", "gan"), network.eval())
+    measured = evaluate.measure(validation, painters, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    results = summarise(measured, np.ones(len(validation.pictures)))
+    return {figure: results["unet"][figure] for figure in FIGURES}
+
+
+def unet(settings: params.Params) -> nn.Module:
+    """A trained U-Net."""
+    seed_everything(settings.seed)
+    network, _ = train_unet.on_encoder()
+    train_unet.train(settings, network)
+    return network
+
+
+def gan(settings: params.Params, weights: dict[str, Any], architecture: str) -> nn.Module:
+    """A U-Net with these weights, trained on against a PatchGAN."""
+    seed_everything(settings.seed)
+    network = generator.unet(architecture)
+    network.load_state_dict(weights)
+    train_gan.train(settings, network, architecture)
+    return network
+
+
+def main() -> None:
+    """Train and measure one after the other; the table grows as they end."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the table")
+    parser.add_argument("--epochs", type=int, help="of the U-Net")
+    parser.add_argument("--gan-epochs", type=int, help="of the GAN")
+    arguments = parser.parse_args()
+
+    settings = params.load()
+    lengths = {"unet": arguments.epochs, "gan": arguments.gan_epochs}
+    changed = {
+        name: getattr(settings, name).model_copy(update={"epochs": epochs})
+        for name, epochs in lengths.items()
+        if epochs
+    }
+    settings = settings.model_copy(update=changed)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    architecture = train_unet.on_encoder()[1]["architecture"]
+    weights: dict[str, Any] = {}
+    rows = []
+    for name, change in {**UNET, **GAN}.items():
+        started = time.perf_counter()
+        with change():
+            network = unet(settings) if name in UNET else gan(settings, weights, architecture)
+        seconds = time.perf_counter() - started
+        if not weights:
+            weights = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        rows.append({"recipe": name, **measure(network), "seconds": seconds})
+        table = pd.DataFrame(rows)
+        table.to_csv(arguments.out / "ablation.csv", index=False)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
+if __name__ == "__main__":
+    main()
