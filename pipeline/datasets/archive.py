@@ -179,12 +179,12 @@ def _receive_once(session: requests.Session, url: str, part: Path) -> None:
     # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == requests.codes.range_not_satisfiable:
+        if there and response.status_code == requests.codes.range_not_satisfiable:
             return  # nothing is behind what is there: it is all, as the checksum will tell
         response.raise_for_status()
         if response.status_code != requests.codes.partial_content:
             there = 0  # the server gives the whole or nothing
-        total = there + int(response.headers.get("Content-Length", 0)) or None
+        total = there + (response.raw.length_remaining or 0) or None
         with (
             part.open("ab" if there else "wb") as file,
             tqdm(desc="downloading", total=total, initial=there, **BYTES) as bar,
