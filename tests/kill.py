@@ -97,6 +97,7 @@ def survive(folder: Path, kills: int, seed: int) -> int:
     Raises:
         AssertionError: the study does not come to its end after them, or to another result.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
     draw = random.Random(seed)
     projects = [Project(folder / name, small()) for name in ("undisturbed", "killed")]
     durations = undisturbed(projects[0])
