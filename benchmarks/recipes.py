@@ -35,7 +35,7 @@ FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
 
 def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd.DataFrame:
-    """Train U-Net and GAN and save both; a row an epoch."""
+    """Train U-Net and GAN and save both, or the U-Net alone if the GAN gets no epochs; a row an epoch."""
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
     network, about = train_unet.on_encoder()
@@ -51,6 +51,8 @@ def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd
         }
     tables = []
     for stage, work in stages.items():
+        if stage == "gan" and not gan_epochs:
+            continue
         seed_everything(seed)
         history = work()
         save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about, seed)
@@ -96,7 +98,7 @@ def test_figures(out: Path) -> pd.DataFrame:
     judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
     paths = sorted(out.glob("*.safetensors"))
     colourisers = {path.stem: models.load(path, "colouriser")[0].to(device) for path in paths}
-    ends = {"unet": colourisers[f"{STUDY}-unet-0"], "gan": colourisers[f"{STUDY}-gan-0"]}  # which summarise compares
+    ends = dict.fromkeys(("unet", "gan"), colourisers[f"{STUDY}-unet-0"])  # which summarise compares
     size = fit_batch(BATCH_SIZE, test.pictures)
     measured = evaluate.measure(test, colourisers | ends, 1, judge.to(device), size)
     results = summarise(measured, np.ones(len(test.pictures)))
@@ -124,7 +126,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for models, tables and picture")
     parser.add_argument("--seeds", type=int, default=3, help="runs of the study's recipe")
     parser.add_argument("--epochs", type=int, default=20, help="of the tutorial's U-Net")
-    parser.add_argument("--gan-epochs", type=int, default=20, help="of the tutorial's GAN")
+    parser.add_argument("--gan-epochs", type=int, default=20, help="of the tutorial's GAN; 0: no GANs at all")
     arguments = parser.parse_args()
 
     out = arguments.out

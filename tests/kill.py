@@ -16,11 +16,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from tests.archives import draw
 from tests.project import OUTPUTS, Project, small
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STAGE = re.compile(r"Running stage '([^']+)'")
+
+
+def tiny(folder: Path) -> dict[str, Any]:
+    """The parameters of a study that takes little longer than its stages take to start, and pictures for it."""
+    folder.mkdir(exist_ok=True)
+    pictures, _ = draw(80, 16, np.random.default_rng(0))
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    params = small()
+    params |= {"case": "folder"}
+    params["datasets"]["folder"] = {"path": str(folder), "size": 16}
+    for section in (params["pretrain"]["encoder"], params["pretrain"]["judge"], params["unet"], params["gan"]):
+        section |= {"epochs": 5, "batch_size": 4}  # of 32×32, so 16 of these
+    return params
 
 
 def outputs(project: Project) -> dict[str, str]:
@@ -99,7 +118,7 @@ def survive(folder: Path, kills: int, seed: int) -> int:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
     draw = random.Random(seed)
-    projects = [Project(folder / name, small()) for name in ("undisturbed", "killed")]
+    projects = [Project(folder / name, tiny(folder / "pictures")) for name in ("undisturbed", "killed")]
     durations = undisturbed(projects[0])
     expected = outputs(projects[0])
     assert expected.keys() == OUTPUTS
