@@ -27,7 +27,7 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
         about: see `metadata.Classifier` and `metadata.Colouriser`.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    made = {"torch": torch.__version__, "weights": digest(weights)}
+    made = {"torch": torch.__version__, "weights_sha256": digest(weights)}
     strings = metadata.encode({"kind": kind, "architecture": architecture, **about, **made})
     content = safetensors.torch.save(weights, strings)
     write_all({path: lambda unfinished: unfinished.write_bytes(content)})
@@ -50,7 +50,7 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
     except (OSError, SafetensorError) as error:
         raise metadata.not_a_model(path, error) from None
     weights = safetensors.torch.load_file(path)
-    if about.get("weights") != digest(weights):
+    if about.get("weights_sha256") != digest(weights):
         raise metadata.not_a_model(path, "its weights are not those that were saved")
     network = _build(about)
     try:

@@ -101,7 +101,7 @@ def judge(tmp_path):
         ("seed", None, "seed: Field required"),
         ("kind", None, "kind: Field required"),
         ("kind", "network", "kind: Input should be 'classifier'"),
-        ("weights", None, "its weights are not those that were saved"),
+        ("weights_sha256", None, "its weights are not those that were saved"),
     ],
 )
 def test_a_file_that_says_nonsense_about_itself_is_refused_by_name(judge, key, value, said):
