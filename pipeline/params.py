@@ -106,6 +106,7 @@ class GAN(Section):
     discriminator_learning_rate: Rate
     beta1: Fraction
     ema: Fraction
+    colourfulness: Annotated[float, Field(ge=0, le=1)]
     filters: Annotated[int, Field(ge=1, le=4096)]
     downsamplings: Annotated[int, Field(ge=1, le=5)]
 

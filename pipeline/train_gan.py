@@ -19,6 +19,7 @@ from pipeline.training.batches import flip
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+from pipeline.training.selection import Selection
 
 UNET = Path("models/unet.safetensors")
 
@@ -29,13 +30,15 @@ def run(params: Params) -> None:
     network, about = models.load(UNET, "colouriser")
     settings = params.model_dump(include={"seed", "images", "gan"})
     checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
-    history = train(params, network, about["architecture"], checkpoint)
+    history, kept = train(params, network, about["architecture"], checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
-    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump())
+    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), kept=kept)
     checkpoint.remove()
 
 
-def train(params: Params, network: nn.Module, architecture: str, *callbacks: Callback) -> History:
+def train(
+    params: Params, network: nn.Module, architecture: str, *callbacks: Callback
+) -> tuple[History, dict[str, float]]:
     """Train a U-Net, in place, against a PatchGAN that sees with the encoder that the U-Net has now.
 
     Args:
@@ -43,6 +46,9 @@ def train(params: Params, network: nn.Module, architecture: str, *callbacks: Cal
         network: trained with L1 alone.
         architecture: of its encoder.
         callbacks: behaviour besides the step.
+
+    Returns:
+        What happened in training, and which of its networks was kept: epoch and share.
 
     Raises:
         PipelineError: the pictures are too small for so large patches.
@@ -67,9 +73,10 @@ def train(params: Params, network: nn.Module, architecture: str, *callbacks: Cal
         },
         measures=colouriser.MEASURES,
     )
-    callbacks = [step, MovingAverage(params.gan.ema), history, *callbacks]
+    selection = Selection(params.gan.colourfulness)
+    callbacks = [step, MovingAverage(params.gan.ema), history, selection, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
-    return history
+    return history, {name: selection.best[name] for name in ("epoch", "share")}
 
 
 def _check_patches(downsamplings: int, side: int) -> None:

@@ -18,6 +18,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
+from pipeline.training.selection import Selection
 from tests.test_training import adam, critic, painter, pair
 
 EPOCHS, BATCHES = 3, 4
@@ -64,7 +65,7 @@ def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[by
         discriminator = critic()
         step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
         history = History({"fake": lambda _: step.fake}, colouriser.MEASURES)
-        callbacks, optimiser = [step, MovingAverage(0.9), history, saved, *further], adam
+        callbacks, optimiser = [step, MovingAverage(0.9), history, Selection(0.3), saved, *further], adam
         learner(pair(), network, nn.L1Loss(), optimiser, callbacks).fit(EPOCHS, 0.01)
     else:
         history = History({"train_l1": colouriser.l1}, colouriser.MEASURES)

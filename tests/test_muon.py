@@ -17,7 +17,7 @@ def test_orthogonalise_keeps_the_directions_and_levels_their_strengths(shape, sc
     matrix = u @ torch.linspace(0.1, 1, 8).diag() @ vt
     levelled = u.T @ orthogonalise(scale * matrix) @ vt.T  # diagonal if the directions are kept
     assert ((levelled.diagonal() > 0.6) & (levelled.diagonal() < 1.3)).all()
-    torch.testing.assert_close(levelled, levelled.diagonal().diag(), atol=0.02, rtol=0)
+    torch.testing.assert_close(levelled, levelled.diagonal().diag(), atol=0.05, rtol=0)
 
 
 def stepped(network: nn.Module, **settings) -> dict[str, torch.Tensor]:

@@ -6,6 +6,8 @@ import torch
 from fastai.callback.core import Callback
 from torch import Tensor
 
+from pipeline.training.precision import autocast
+
 
 class AdversarialStep(Callback):
     """Turn each step on L1 into one of a conditional GAN: BCE + λ·L1, both networks updated on each batch.
@@ -39,7 +41,8 @@ class AdversarialStep(Callback):
 
     def _verdict(self, ab: Tensor, real: bool) -> Tensor:
         """How far the discriminator is from calling the colours real, or fake: a scalar."""
-        logits = self.discriminator(self.x, ab, self.seen)
+        with autocast(self.dls.device):
+            logits = self.discriminator(self.x, ab, self.seen).float()
         target = torch.full_like(logits, float(real))
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
 
@@ -47,7 +50,8 @@ class AdversarialStep(Callback):
         """Update the discriminator, and add its verdict to the generator's loss."""
         if not self.training:
             return
-        self.seen = self.discriminator.look(self.x)
+        with autocast(self.dls.device):
+            self.seen = self.discriminator.look(self.x)
         self.real, self.fake = self._verdict(self.y, real=True), self._verdict(self.pred.detach(), real=False)
         self.optimiser.zero_grad()
         ((self.real + self.fake) / 2).backward()

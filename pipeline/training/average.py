@@ -52,8 +52,9 @@ class MovingAverage(Callback):
         """Put the average in place."""
         self._swap()
 
-    def after_validate(self) -> None:
-        """Put the weights being trained back."""
+    def after_epoch(self) -> None:
+        """Put the weights being trained back, once all have looked at the average."""
+        # Also after epochs that a run which goes on passes over; both are still the same then.
         self._swap()
 
     def after_fit(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor, nn
 
-from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.colour import bytes_to_rgb, rgb_to_l, rgb_to_l_ab
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
@@ -119,7 +119,7 @@ def to_lightness_and_ab(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def to_lightness_and_labels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """For a classifier of greyscale pictures: l (N, 1, H, W) → labels (N,)."""
-    return rgb_to_l_ab(rgb)[0], labels
+    return rgb_to_l(rgb), labels
 
 
 def to_rgb_and_labels(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from fastai.torch_core import set_seed
 from torch import nn
 
 from pipeline.training.checkpoint import Finite
+from pipeline.training.precision import BFloat16
 
 WARM_UP = 0.1  # share of the steps
 
@@ -41,7 +42,7 @@ def learner(
         network,
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
-        cbs=[TrainEvalCallback(), Finite(), *callbacks],
+        cbs=[TrainEvalCallback(), BFloat16(), Finite(), *callbacks],
         default_cbs=False,
     )
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from pipeline.training.precision import autocast
+
 MOMENTUM = 0.95
 BETAS, EPSILON = (0.9, 0.99), 1e-8
 NEWTON_SCHULZ_STEPS = 5
@@ -75,7 +77,8 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     a, b, c = NEWTON_SCHULZ
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the smaller of the two products with itself
     wide = wide / (wide.norm() + 1e-7)  # no singular value above 1, from where the iteration converges
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        square = wide @ wide.T
-        wide = a * wide + (b * square + c * square @ square) @ wide
+    with autocast(matrix.device):  # it need not be exact, and costs as much as a quarter of a step
+        for _ in range(NEWTON_SCHULZ_STEPS):
+            square = wide @ wide.T
+            wide = a * wide + (b * square + c * square @ square) @ wide
     return wide.T if matrix.shape[0] > matrix.shape[1] else wide
