@@ -28,6 +28,7 @@ from pipeline.datasets import store
 from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.results import summarise
+from pipeline.training import precision
 from pipeline.training.batches import default_device, fit_batch, flip, flip_and_zoom
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything
@@ -41,6 +42,11 @@ Change = AbstractContextManager[Any]
 def constant(rate: float) -> ParamScheduler:
     """The learning rate as it is given, all the time."""
     return ParamScheduler({"lr": SchedNo(rate, rate)})
+
+
+def in_float32(device: torch.device, enabled: bool = True) -> torch.autocast:
+    """A context that changes nothing."""
+    return torch.autocast(torch.device(device).type, enabled=False)
 
 
 def with_last_cross(*arguments: Any, last_cross: bool, **more: Any) -> nn.Module:
@@ -68,6 +74,7 @@ UNET: dict[str, Callable[[], Change]] = {
     "− Muon: AdamW": lambda: patch.object(train_unet, "Muon", torch.optim.AdamW),
     "− decay: constant rate": lambda: patch.object(train_unet, "warm_up_and_decay", constant),
     "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
+    "− bfloat16: float32": lambda: patch.object(precision, "autocast", in_float32),
     "+ block at full resolution": lambda: patch.object(generator, "DynamicUnet", with_last_cross),
 }
 GAN: dict[str, Callable[[], Change]] = {

@@ -42,7 +42,7 @@ def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd
     if recipe == STUDY:
         stages = {
             "unet": lambda: train_unet.train(settings, network),
-            "gan": lambda: train_gan.train(settings, network, about["architecture"]),
+            "gan": lambda: train_gan.train(settings, network, about["architecture"])[0],
         }
     else:
         stages = {

@@ -24,6 +24,7 @@ from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
 from pipeline.training.history import History
 from pipeline.training.learner import learner
+from pipeline.training.precision import BFloat16
 
 BATCH_SIZE = 16
 VALIDATION_BATCH_SIZE = 250
@@ -100,4 +101,6 @@ def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) ->
 
 
 def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:
-    return learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
+    learn = learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
+    learn.remove_cb(BFloat16)
+    return learn

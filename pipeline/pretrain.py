@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import torch
+from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import Tensor, nn
 
@@ -19,7 +20,14 @@ from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import fold_to_grey
 from pipeline.params import Classifier as Settings
 from pipeline.params import Params
-from pipeline.training.batches import Prepare, flip_and_shift, loaders, to_lightness_and_labels, to_rgb_and_labels, turn
+from pipeline.training.batches import (
+    Prepare,
+    flip_shift_and_cut,
+    loaders,
+    to_lightness_and_labels,
+    to_rgb_and_labels,
+    turn,
+)
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
@@ -51,7 +59,8 @@ def run(name: Name, params: Params) -> None:
             network = _imagenet(architecture, DATA[name] / "weights.pth")
         case _:
             checkpoint = Checkpoint(f"pretrain-{name}", {"seed": params.seed} | settings.model_dump(), [DATA[name]])
-            network, rows = _train(name, settings, data, checkpoint)
+            network, history = train(name, settings, data, checkpoint)
+            rows = history.rows
 
     history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
@@ -90,10 +99,15 @@ def _imagenet(architecture: str, weights: Path) -> Classifier:
     return network
 
 
-def _train(
-    name: Name, settings: Settings, data: dict[str, Any], checkpoint: Checkpoint
-) -> tuple[Classifier, list[dict[str, float]]]:
-    """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7)."""
+def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Callback) -> tuple[Classifier, History]:
+    """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7).
+
+    Args:
+        name: encoder or judge.
+        settings: its own.
+        data: what data/ROLE/about.json says.
+        callbacks: behaviour besides the step.
+    """
     channels, prepare = INPUTS[name]
     classes = len(data["classes"])
     if classes == 1:  # nothing to tell apart: learn which way up the pictures are
@@ -103,7 +117,7 @@ def _train(
         store.read(DATA[name], "train"),
         store.read(DATA[name], "validation"),
         prepare,
-        flip_and_shift,
+        flip_shift_and_cut,
         settings.batch_size,
     )
     history = History(
@@ -113,8 +127,8 @@ def _train(
     muon = partial(Muon, weight_decay=settings.weight_decay)
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     schedule = warm_up_and_decay(settings.learning_rate)
-    learner(batches, network, loss, muon, [history, checkpoint]).fit(settings.epochs, cbs=schedule)
-    return network, history.rows
+    learner(batches, network, loss, muon, [history, *callbacks]).fit(settings.epochs, cbs=schedule)
+    return network, history
 
 
 def _after_turn(prepare: Prepare) -> Prepare:

@@ -70,7 +70,7 @@ def test_a_batch_has_about_the_same_number_of_pixels_whatever_the_size_of_its_pi
     assert batches.fit_batch(128, np.empty((1, side, side, 3), np.uint8)) == count
 
 
-def test_augmentation_moves_pixels_and_changes_none():
+def test_half_of_the_pictures_are_mirrored_and_nothing_else():
     torch.manual_seed(0)
     rgb = torch.rand(64, 3, 16, 16)
     flipped, _ = batches.flip(rgb, torch.zeros(64))
@@ -78,11 +78,18 @@ def test_augmentation_moves_pixels_and_changes_none():
     mirrored = (flipped == rgb.flip(3)).all((1, 2, 3))
     assert (same ^ mirrored).all()
     assert 16 < mirrored.sum() < 48
-    shifted, _ = batches.flip_and_shift(rgb, torch.zeros(64))
-    assert shifted.shape == rgb.shape
-    for before, after in zip(rgb, shifted, strict=True):
-        assert set(after.flatten().tolist()) <= set(before.flatten().tolist())
-    assert len({tuple(picture[0, 8].tolist()) for picture in shifted}) == 64
+
+
+def test_zoom_shows_a_part_of_each_picture_another_for_each_and_half_of_them_mirrored():
+    torch.manual_seed(0)
+    ramp = torch.linspace(0.2, 0.8, 16).expand(64, 3, 16, 16)  # brighter to the right
+    zoomed, _ = batches.flip_and_zoom(ramp, torch.zeros(64))
+    assert zoomed.shape == ramp.shape
+    assert 0.19 < zoomed.min() < zoomed.max() < 0.81
+    slopes = (zoomed[..., 8:] - zoomed[..., :8]).mean((1, 2, 3))
+    assert 16 < (slopes < 0).sum() < 48
+    assert (slopes.abs() > 0.1).all()
+    assert len({tuple(picture.flatten().tolist()) for picture in zoomed}) == 64
 
 
 def test_pictures_without_classes_are_told_apart_by_how_they_are_turned():

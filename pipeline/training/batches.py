@@ -12,6 +12,7 @@ from pipeline.colour import bytes_to_rgb, rgb_to_l, rgb_to_l_ab
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
+CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
 ZOOM = 0.25  # share of the side that a zoom may leave out; also the range of its turn, in radians
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -133,26 +134,30 @@ def flip(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(mirrored, rgb.flip(3), rgb), labels
 
 
-def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror, and shift by up to a sixteenth of the side, the border reflected.
+def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For classifiers: mirror, shift by up to an eighth of the side, the border reflected, and grey out a square.
 
-    Half the shift of He et al. (2016, section 4.2), which is made for hundreds of epochs, not for a few.
+    He et al. (2016, section 4.2) mirror and shift; DeVries & Taylor (2017, 'Improved Regularization … with Cutout').
     """
     rgb, labels = flip(rgb, labels)
     count, _, height, width = rgb.shape
-    reach = height // 16, width // 16
+    reach = height // 8, width // 8
     padded = nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
     top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
-    rows = top + torch.arange(height, device=rgb.device).view(1, -1, 1)  # (N, H, 1)
-    columns = left + torch.arange(width, device=rgb.device).view(1, 1, -1)  # (N, 1, W)
+    row, column = (torch.arange(side, device=rgb.device) for side in (height, width))
+    row, column = row.view(1, -1, 1), column.view(1, 1, -1)
     pictures = torch.arange(count, device=rgb.device).view(-1, 1, 1)
-    return padded.permute(0, 2, 3, 1)[pictures, rows, columns].permute(0, 3, 1, 2), labels
+    shifted = padded.permute(0, 2, 3, 1)[pictures, top + row, left + column].permute(0, 3, 1, 2)
+    y, x = (torch.randint(0, side, (count, 1, 1), device=rgb.device) for side in (height, width))
+    cut = ((row - y).abs() < CUTOUT / 2 * height) & ((column - x).abs() < CUTOUT / 2 * width)  # (N, H, W)
+    return torch.where(cut[:, None], 0.5, shifted), labels
 
 
 def flip_and_zoom(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mirror with probability ½, zoom in by up to a third, turn by up to 7 degrees, and shift within what that leaves.
+    """For the U-Net: mirror, and zoom into half of the pictures by up to a third, turned by up to 7°, and shifted.
 
-    With few pictures a U-Net soon knows them by heart; it does not if it never sees one twice.
+    With few pictures a U-Net soon knows them by heart, though less so if they never look the same. Zooming blurs; half
+    of them stay as sharp as those that it will be tested on.
     """
 
     def uniform(low: float, high: float) -> Tensor:
@@ -165,7 +170,9 @@ def flip_and_zoom(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     rows = (mirror * cosine, -sine, reach * uniform(-1, 1)), (mirror * sine, cosine, reach * uniform(-1, 1))
     places = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3), of an affine map
     grid = nn.functional.affine_grid(places, list(rgb.shape), align_corners=False)
-    return nn.functional.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False).clamp(0, 1), labels
+    zoomed = nn.functional.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
+    sharp, _ = flip(rgb, labels)
+    return torch.where((uniform(0, 1) < 0.5).view(-1, 1, 1, 1), zoomed, sharp), labels
 
 
 def turn(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
