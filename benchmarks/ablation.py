@@ -18,7 +18,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import torch
-from fastai.callback.schedule import ParamScheduler, SchedNo
+from fastai.callback.schedule import ParamScheduler
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -31,7 +31,7 @@ from pipeline.results import summarise
 from pipeline.training import precision
 from pipeline.training.batches import default_device, fit_batch, flip, flip_and_zoom
 from pipeline.training.colouriser import TARGET
-from pipeline.training.learner import seed_everything
+from pipeline.training.learner import seed_everything, warm_up_and_decay
 
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
@@ -39,9 +39,14 @@ FIGURES = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 Change = AbstractContextManager[Any]
 
 
-def constant(rate: float) -> ParamScheduler:
-    """The learning rate as it is given, all the time."""
-    return ParamScheduler({"lr": SchedNo(rate, rate)})
+def constant(*rates: float) -> ParamScheduler:
+    """The learning rates as they are given, all the time."""
+    return ParamScheduler({"lr": lambda done: list(rates)})
+
+
+def alike(encoder: float, decoder: float) -> ParamScheduler:
+    """The decoder's learning rates for the encoder, too."""
+    return warm_up_and_decay(decoder, decoder)
 
 
 def in_float32(device: torch.device, enabled: bool = True) -> torch.autocast:
@@ -61,7 +66,7 @@ def random_encoder() -> Iterator[None]:
 
     def untrained() -> tuple[nn.Module, dict[str, Any]]:
         about = build()[1]
-        return generator.unet(about["architecture"]), about
+        return generator.unet(about["architecture"]), about | {"data": "none"}
 
     with patch.object(train_unet, "on_encoder", untrained):
         yield
@@ -73,6 +78,8 @@ UNET: dict[str, Callable[[], Change]] = {
     "− pretraining": random_encoder,
     "− Muon: AdamW": lambda: patch.object(train_unet, "Muon", torch.optim.AdamW),
     "− decay: constant rate": lambda: patch.object(train_unet, "warm_up_and_decay", constant),
+    "− lower rate for the encoder": lambda: patch.object(train_unet, "warm_up_and_decay", alike),
+    "− dropout": lambda: patch.object(generator, "DROPOUT", 0.0),
     "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
     "− bfloat16: float32": lambda: patch.object(precision, "autocast", in_float32),
     "+ block at full resolution": lambda: patch.object(generator, "DynamicUnet", with_last_cross),
@@ -98,8 +105,8 @@ def measure(network: nn.Module) -> dict[str, float]:
 def unet(settings: params.Params) -> nn.Module:
     """A trained U-Net."""
     seed_everything(settings.seed)
-    network, _ = train_unet.on_encoder()
-    train_unet.train(settings, network)
+    network, about = train_unet.on_encoder()
+    train_unet.train(settings, network, about["data"] != "none")
     return network
 
 

@@ -35,7 +35,7 @@ def point(settings: params.Params, epochs: int, unet_epochs: int) -> dict[str, f
         accuracy = history.rows[-1]["validation_accuracy"]
     seed_everything(settings.seed)
     chosen = settings.unet.model_copy(update={"epochs": unet_epochs})
-    history = train_unet.train(settings.model_copy(update={"unet": chosen}), network)
+    history = train_unet.train(settings.model_copy(update={"unet": chosen}), network, epochs > 0)
     return {"epochs": epochs, "accuracy": accuracy, "l1": history.rows[-1]["validation_l1"]}
 
 

@@ -41,7 +41,7 @@ def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd
     network, about = train_unet.on_encoder()
     if recipe == STUDY:
         stages = {
-            "unet": lambda: train_unet.train(settings, network),
+            "unet": lambda: train_unet.train(settings, network, about["data"] != "none"),
             "gan": lambda: train_gan.train(settings, network, about["architecture"])[0],
         }
     else:

@@ -93,6 +93,7 @@ class UNet(Section):
     epochs: Epochs
     batch_size: BatchSize
     learning_rate: Rate
+    encoder_learning_rate: Rate
     weight_decay: Fraction
 
 

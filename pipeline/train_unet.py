@@ -6,6 +6,7 @@ from typing import Any
 
 from fastai.callback.core import Callback
 from torch import nn
+from torch.nn import Parameter
 
 from pipeline import models
 from pipeline.datasets import store
@@ -35,7 +36,7 @@ def run(params: Params) -> None:
     network, about = on_encoder()
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", settings, [colouriser.TARGET, ENCODER])
-    history = train(params, network, checkpoint)
+    history = train(params, network, about["data"] != "none", checkpoint)
     colouriser.save(
         "unet",
         network,
@@ -49,11 +50,26 @@ def run(params: Params) -> None:
     checkpoint.remove()
 
 
-def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
-    """Train a U-Net, in place, with Muon; the callbacks are behaviour besides the step."""
+def train(params: Params, network: nn.Module, pretrained: bool, *callbacks: Callback) -> History:
+    """Train a U-Net, in place, with Muon.
+
+    Args:
+        params: all of them.
+        network: what `on_encoder` gives.
+        pretrained: whether its encoder is; one that is not learns at the decoder's rate.
+        callbacks: behaviour besides the step.
+    """
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
     batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
-    schedule = warm_up_and_decay(params.unet.learning_rate)
-    learner(batches, network, nn.L1Loss(), muon, [history, *callbacks]).fit(params.unet.epochs, cbs=schedule)
+    rate = params.unet.learning_rate
+    schedule = warm_up_and_decay(params.unet.encoder_learning_rate if pretrained else rate, rate)
+    training = learner(batches, network, nn.L1Loss(), muon, [history, *callbacks], encoder_and_decoder)
+    training.fit(params.unet.epochs, cbs=schedule)
     return history
+
+
+def encoder_and_decoder(network: nn.Module) -> list[list[Parameter]]:
+    """The parameters in two groups: the encoder has learnt already, and from more pictures."""
+    encoder, *decoder = network.layers
+    return [list(encoder.parameters()), [parameter for layer in decoder for parameter in layer.parameters()]]

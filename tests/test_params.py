@@ -47,7 +47,11 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("unet.epochz", 3, "unet.epochz: unknown key, allowed: epochs, batch_size, learning_rate, weight_decay"),
+        (
+            "unet.epochz",
+            3,
+            "unet.epochz: unknown key, allowed: epochs, batch_size, learning_rate, encoder_learning_rate,",
+        ),
         ("speed", 3, "speed: unknown key, allowed: case, cases, seed,"),
         ("unet.epochs", "many", "unet.epochs: given 'many', allowed: an integer"),
         ("unet.epochs", 0, "unet.epochs: given '0', allowed: greater than or equal to 1"),
@@ -60,7 +64,7 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("cases.1.target", "cifar100", "cases.1.target: given 'cifar100', allowed: cifar10, stl10, photos32,"),
         ("cases.1.encoder", "vgg", "cases.1.encoder: given 'vgg', allowed: cifar10, stl10, photos32, photos96,"),
         ("cases.1", "cifar10", "cases.1: given 'cifar10', allowed: the keys target, encoder"),
-        ("unet", None, "unet: given None, allowed: the keys epochs, batch_size, learning_rate, weight_decay"),
+        ("unet", None, "unet: given None, allowed: the keys epochs, batch_size, learning_rate, encoder_learning_rate,"),
         ("datasets.cifar10.checksum", "md5:12", "datasets.cifar10.checksum: given 'md5:12', allowed: md5: and 32"),
         ("datasets.cifar10.urls", "http://x", "datasets.cifar10.urls: given 'http://x', allowed: a list"),
         ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list of 1 or more"),

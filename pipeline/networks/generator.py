@@ -1,10 +1,11 @@
 """The colouriser: fastai's `DynamicUnet` on an encoder of greyscale pictures."""
 
-from fastai.vision.models.unet import DynamicUnet
+from fastai.vision.models.unet import DynamicUnet, UnetBlock
 from torch import nn
 
 from pipeline.networks import encoder
 
+DROPOUT = 0.1  # share of the channels that training leaves out, behind the encoder and each block of the decoder
 BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small enough to be quick, large enough for all
 
 
@@ -12,12 +13,18 @@ def unet(architecture: str) -> nn.Module:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
-    resolution that looks at the input again: it would take as long as all that is before it. The painting layer starts
+    resolution that looks at the input again: it would take as long as all that is before it. Training leaves out whole
+    channels (Tompson et al. 2015, section 3.2), because it soon knows few pictures by heart. The painting layer starts
     near zero, because grey is a better guess than noise.
     """
     body, _ = encoder.build(architecture, channels=1)
     network = DynamicUnet(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
-    network.layers = network.layers[:-1]  # the last layer wraps the result in a tensor subclass, which nothing needs
+    layers = []
+    for layer in network.layers[:-1]:  # the last one wraps the result in a tensor subclass, which nothing needs
+        layers.append(layer)
+        if layer is body or isinstance(layer, UnetBlock):
+            layers.append(nn.Dropout2d(DROPOUT))
+    network.layers = nn.ModuleList(layers)
     (painting,) = network.layers[-1]
     nn.init.normal_(painting.weight, 0, 0.001)
     nn.init.zeros_(painting.bias)

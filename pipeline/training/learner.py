@@ -1,5 +1,6 @@
 """The training loop that all stages share: fastai's `Learner` with a torch optimiser."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -8,7 +9,7 @@ from fastai.callback.schedule import ParamScheduler, SchedLin, combine_scheds
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import set_seed
+from fastai.torch_core import set_seed, trainable_params
 from torch import nn
 
 from pipeline.training.checkpoint import Finite
@@ -22,8 +23,16 @@ def seed_everything(seed: int) -> None:
     set_seed(seed, reproducible=True)
 
 
+Splitter = Callable[[nn.Module], list]
+
+
 def learner(
-    batches: DataLoaders, network: nn.Module, loss: nn.Module, optimiser: partial, callbacks: list[Callback]
+    batches: DataLoaders,
+    network: nn.Module,
+    loss: nn.Module,
+    optimiser: partial,
+    callbacks: list[Callback],
+    splitter: Splitter = trainable_params,
 ) -> Learner:
     """A fastai Learner for a network.
 
@@ -33,6 +42,7 @@ def learner(
         loss: (prediction, target) → scalar.
         optimiser: a torch optimiser with its settings but for the learning rate.
         callbacks: behaviour besides the step.
+        splitter: network → its parameters, in groups if they have learning rates of their own.
     """
     network.to(device=batches.device, memory_format=torch.channels_last)
     # Without fastai's own recorder and progress bar: History has a row an epoch, where they keep a number a step, which
@@ -42,16 +52,20 @@ def learner(
         network,
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
+        splitter=splitter,
         cbs=[TrainEvalCallback(), BFloat16(), Finite(), *callbacks],
         default_cbs=False,
     )
 
 
-def warm_up_and_decay(learning_rate: float) -> ParamScheduler:
+def warm_up_and_decay(*rates: float) -> ParamScheduler:
     """The learning rate, step by step: linearly up to the given one in a tenth of the steps, then linearly down to 0.
 
     A linear decay to zero, which wants no other knob than the number of epochs, is as good as any schedule (Defazio et
     al. 2023, 'Optimal Linear Decay Learning Rate Schedules and Further Refinements').
+
+    Args:
+        rates: one for all parameters, or one for each group of them.
     """
-    up, down = SchedLin(learning_rate / 100, learning_rate), SchedLin(learning_rate, 0)
-    return ParamScheduler({"lr": combine_scheds([WARM_UP, 1 - WARM_UP], [up, down])})
+    height = combine_scheds([WARM_UP, 1 - WARM_UP], [SchedLin(0.01, 1), SchedLin(1, 0)])
+    return ParamScheduler({"lr": lambda done: [rate * height(done) for rate in rates]})
