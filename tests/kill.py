@@ -104,8 +104,9 @@ def forget(project: Project, stage: str) -> None:
 def kill(project: Project, stage: str, durations: dict[str, float], draw: random.Random) -> str:
     """Run the study and kill it some time after it has come to a stage, or to a later one; say where that was."""
     order = list(durations)
-    running = start(project)
+    running, said = start(project), []
     for line in running.stdout:
+        said.append(line)
         reached = STAGE.search(line)
         if reached and order.index(reached[1]) >= order.index(stage):
             time.sleep(draw.uniform(0, 0.8 * durations[reached[1]]))
@@ -113,13 +114,13 @@ def kill(project: Project, stage: str, durations: dict[str, float], draw: random
     else:
         running.wait()
     if running.poll() is not None:  # too late: the machine is less busy than it was
-        assert running.returncode == 0
+        assert running.returncode == 0, "".join((*said, *running.stdout))
         durations[stage] /= 2
         forget(project, stage)
         return kill(project, stage, durations, draw)
     sent = draw.choice(SIGNALS)
     os.killpg(running.pid, sent)
-    said = running.communicate()[0].splitlines()
+    said = running.communicate()[0].splitlines()  # since it was killed
     last = [stage[1] for line in said if (stage := STAGE.search(line))] or [reached[1]]
     went_on = " ".join(line for line in said if line.startswith("going on"))
     return f"{signal.Signals(sent).name} in {last[-1]}" + (f" ({went_on})" if went_on else "")
