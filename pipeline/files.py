@@ -20,13 +20,18 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
         for path, write in writers.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write(unfinished[path])
-            with unfinished[path].open("rb") as file:
-                os.fsync(file.fileno())  # or a power failure might leave its name, and nothing in it
+            keep(unfinished[path])
         for path, finished in unfinished.items():
             finished.replace(path)
     finally:
         for path in unfinished.values():
             path.unlink(missing_ok=True)
+
+
+def keep(path: Path) -> None:
+    """Have the system put a file's content on the disk: a power failure might leave its name, and nothing in it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sha256(path: Path) -> str:

@@ -45,11 +45,11 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = metadata.decode(file.metadata() or {}, path, kind)
+        weights = safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise metadata.no_such_model(path) from None
     except (OSError, SafetensorError) as error:
         raise metadata.not_a_model(path, error) from None
-    weights = safetensors.torch.load_file(path)
     if about.get("weights_sha256") != digest(weights):
         raise metadata.not_a_model(path, "its weights are not those that were saved")
     network = _build(about)
@@ -66,7 +66,7 @@ def digest(weights: Mapping[str, Tensor]) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.numpy().tobytes())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy())  # NumPy has no bfloat16
     return total.hexdigest()
 
 

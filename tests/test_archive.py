@@ -300,6 +300,15 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path):
         archive.read(path, "folder", MEMBERS | {"b.bin": B, "c.bin": archive.Member(1, whole)})
 
 
+def test_a_member_of_less_than_nothing_is_refused(tmp_path):
+    path = tmp_path / "negative.tar"
+    info, _ = member("folder/b.bin")
+    info.size = -100
+    path.write_bytes(info.tobuf() + bytes(1024))
+    with pytest.raises(PipelineError, match=r"b\.bin has -100 bytes, allowed: up to 100"):
+        archive.read(path, "folder", MEMBERS | {"b.bin": B})
+
+
 @contextmanager
 def little_memory():
     tracemalloc.start()

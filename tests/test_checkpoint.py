@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
 from pipeline.training.selection import Selection
+from tests.test_full_disk import full_disk
 from tests.test_training import adam, critic, painter, pair
 
 EPOCHS, BATCHES = 3, 4
@@ -143,12 +145,40 @@ def test_a_damaged_checkpoint_is_told_and_all_begins_anew(share, capsys):
     assert f"{path}: damaged, so all begins anew" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
+def test_a_byte_changed_in_a_checkpoint_is_noticed(share, capsys):
+    undisturbed = run("unet")
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(2, 1, "after_batch"))
+    (path,) = checkpoints()
+    with zipfile.ZipFile(path) as file:
+        largest = max(file.infolist(), key=lambda part: part.file_size)
+    content = bytearray(path.read_bytes())
+    content[largest.header_offset + 200 + int(share * (largest.file_size - 200))] ^= 0x55
+    path.write_bytes(content)
+    assert run("unet") == undisturbed
+    assert f"{path}: damaged, so all begins anew" in capsys.readouterr().out
+
+
+def test_a_full_disk_stops_the_run_and_it_goes_on_from_the_checkpoint_before(capsys):
+    undisturbed = run("unet")
+
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(1, 1, "after_batch"))
+    with full_disk(100), pytest.raises(OSError, match="File too large") as raised:
+        run("unet")
+    assert raised.value.strerror == "File too large"  # of which the command makes its line
+    capsys.readouterr()
+    assert run("unet") == undisturbed
+    assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint():
     with pytest.raises(PipelineError) as raised:
         run("unet", Spoil(1, 2))
     assert str(raised.value) == (
-        "the loss is nan at epoch 2, batch 3 of training; the last checkpoint is kept in checkpoints; "
-        "lower the learning rate in params.yaml"
+        "the loss is nan at epoch 2, batch 3 of training; the last checkpoint, if there is one, is kept in "
+        "checkpoints; lower the learning rate in params.yaml"
     )
     (path,) = checkpoints()
     saved = torch.load(path, weights_only=True)

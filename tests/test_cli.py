@@ -48,3 +48,18 @@ def test_a_stage_before_its_turn_says_what_to_run_first(tmp_path, command, way_o
     assert failed.stderr.startswith("error: ")
     assert failed.stderr.count("\n") == 1
     assert way_out in failed.stderr
+
+
+def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path):
+    shutil.copy("params.yaml", tmp_path)
+    code = """
+import os, signal, pipeline.download
+from pipeline.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
+pipeline.download.run = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+main()
+"""
+    command = [sys.executable, "-c", code, "download", "target"]
+    stopped = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert stopped.returncode == 130
+    assert stopped.stderr == "error: download-target: stopped; run the same command again to go on\n"

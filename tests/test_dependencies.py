@@ -4,6 +4,7 @@ import io
 import re
 import tarfile
 import tomllib
+import zipfile
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +79,25 @@ def optimiser_wrapper() -> bool:
     return wrapped.state_dict()["param_groups"][0]["betas"] == (0.5, 0.9)
 
 
+def lerp() -> bool:
+    import torch
+
+    average = torch.zeros(2)
+    torch._foreach_lerp_([average], [torch.ones(2)], 0.25)
+    return average.tolist() == [0.25, 0.25]
+
+
+def checksums() -> bool:
+    import torch
+
+    content = io.BytesIO()
+    torch.save(torch.zeros(100), content)
+    changed = bytearray(content.getvalue())
+    changed[changed.index(bytes(400))] = 1
+    with zipfile.ZipFile(content) as whole, zipfile.ZipFile(io.BytesIO(changed)) as damaged:
+        return whole.testzip() is None and damaged.testzip() is not None
+
+
 def resnet_layers() -> bool:
     import torchvision.models
 
@@ -104,6 +124,12 @@ def retries() -> bool:
     return Retry(retry_after_max=3, backoff_jitter=1).retry_after_max == 3
 
 
+def length() -> bool:
+    from urllib3 import HTTPResponse
+
+    return HTTPResponse(io.BytesIO(b"123"), {"Content-Length": "3"}, preload_content=False).length_remaining == 3
+
+
 def onnx_export() -> bool:
     import inspect
 
@@ -123,9 +149,12 @@ RELIED_ON = {
     "fastai's names of events (training/*.py)": events,
     "fastai's count of steps and share of a run, set before each epoch's training (training/checkpoint.py)": progress,
     "fastai's OptimWrapper hands state_dict on to torch's optimiser (training/checkpoint.py)": optimiser_wrapper,
+    "torch moves many tensors towards others at once by _foreach_lerp_ (training/average.py)": lerp,
+    "torch saves a zip file with the checksum of each part (training/checkpoint.py)": checksums,
     "torchvision's names of a ResNet's layers (networks/encoder.py)": resnet_layers,
     "tarfile makes each header by TarInfo.frombuf (datasets/archive.py)": tar_headers,
     "urllib3's Retry bounds what a server's Retry-After asks for (datasets/archive.py)": retries,
+    "urllib3's answer knows how many bytes are still to come (datasets/archive.py)": length,
     "torch's ONNX exporter takes dynamic_shapes (export.py)": onnx_export,
     "gradio_client's walk through what a browser sends (page.py)": gradio_client,
 }

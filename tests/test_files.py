@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pipeline.files import write_all
@@ -29,3 +31,10 @@ def test_a_copy_that_is_linked_to_the_old_file_does_not_change(tmp_path):
     cached.hardlink_to(file)
     write_all({file: lambda path: path.write_text("new")})
     assert (file.read_text(), cached.read_text()) == ("new", "old")
+
+
+def test_the_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(os, "fsync", lambda file: kept.append((os.fstat(file).st_ino, (tmp_path / "a").exists())))
+    write_all({tmp_path / "a": lambda path: path.write_text("1")})
+    assert kept == [((tmp_path / "a").stat().st_ino, False)]

@@ -1,3 +1,4 @@
+import os
 import resource
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,21 @@ def full_disk(most: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def somebody(folder: Path):
+    """Not root, who may write everywhere; the folder becomes theirs."""
+    root = os.geteuid() == 0
+    if root:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 @pytest.fixture
@@ -83,6 +99,26 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     assert isinstance(result.exception, PipelineError)
     assert "models/encoder.safetensors" in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_a_folder_that_may_not_be_written_is_one_line_and_the_next_run_goes_on(project):
+    here = Path()  # which somebody else can reach
+    for stage, folders in (
+        ("download target", ["data"]),
+        ("pretrain encoder", ["models", "plots", "metrics", "checkpoints"]),
+    ):
+        assert run(stage).exit_code == 0
+        before = files(here)
+        with somebody(here):
+            for folder in folders:
+                Path(folder).chmod(0o555)
+                line = str(run(stage).exception)
+                assert line.startswith(f"{stage.replace(' ', '-')}: {folder}/")
+                assert "Permission denied; make room, or allow writing there, and run the same command again" in line
+                assert "\n" not in line
+                assert files(here) == before
+                Path(folder).chmod(0o755)
+            assert run(stage).exit_code == 0
 
 
 def test_what_a_killed_download_left_is_cleared_away(project):

@@ -147,12 +147,23 @@ def test_other_types_missing_and_further_weights_are_refused(judge):
     strings = header(judge)[0]["__metadata__"]
     for changed in (
         {name: tensor.half() for name, tensor in weights.items()},
+        {name: tensor.bfloat16() for name, tensor in weights.items()},
         {name: tensor for name, tensor in weights.items() if name != "head.bias"},
         weights | {"further": torch.zeros(1)},
         {},
     ):
         save_file(changed, judge, strings)
         assert "its weights are not those that were saved" in refusal(judge, "classifier")
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("F8_E8M0", 8), ("F6_E2M3", 6), ("F4", 4), ("X", 8)])
+def test_types_that_numpy_or_torch_have_not_are_refused(judge, kind, bits):
+    head, weights = header(judge)
+    stem = next(entry for entry in head.values() if entry.get("shape") == [16, 3, 3, 3])
+    first, last = stem["data_offsets"]
+    stem |= {"dtype": kind, "shape": [(last - first) * 8 // bits]}
+    write(judge, head, weights)
+    assert "not a model of this project" in refusal(judge, "classifier")
 
 
 def test_a_pickle_is_never_unpickled(tmp_path):

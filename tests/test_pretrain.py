@@ -102,3 +102,14 @@ def test_other_weights_than_imagenets_are_refused_in_one_line(settings, tmp_path
         pretrain.run("encoder", settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "models").exists()
+
+
+def test_weights_that_would_run_something_are_refused_and_do_not(settings, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (tmp_path / "went off").touch, ()
+
+    imagenet(tmp_path / "data/encoder", Bomb())
+    with pytest.raises(PipelineError, match="not torchvision's ImageNet weights of a resnet18"):
+        pretrain.run("encoder", settings)
+    assert not (tmp_path / "went off").exists()

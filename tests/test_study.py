@@ -103,7 +103,7 @@ def test_a_bad_value_stops_the_run_with_one_line_and_the_run_before_is_not_lost(
     good = params.read_text()
     params.write_text(good.replace("l1_weight: ", "l1_weight: -"))
     printed = on_photographs.run("dvc", "repro", succeeds=False)
-    assert "error: params.yaml: gan.l1_weight: given -" in printed
+    assert "error: params.yaml: gan.l1_weight: given '-" in printed
     assert "Traceback" not in printed
     params.write_text(good)
     assert on_photographs.stages_run("repro") == set()

@@ -17,7 +17,7 @@ import numpy as np
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 from tqdm import tqdm
 from urllib3.util import Retry
 
@@ -165,7 +165,7 @@ def _receive(session: requests.Session, url: str, part: Path) -> None:
     again = Retrying(
         retry=retry_if_exception_type(_BrokeOff),
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(BACK_OFF, LONGEST_WAIT, jitter=BACK_OFF),
+        wait=wait_exponential(BACK_OFF, LONGEST_WAIT) + wait_random(0, BACK_OFF),
         reraise=True,
     )
     try:
@@ -287,7 +287,7 @@ def _check(found: tarfile.TarInfo, folder: str, left: dict[str, Member]) -> str 
         raise ValueError(f"given {found.name!r}, allowed: in {folder}/, each once, {', '.join(left)}")
     if not found.isreg() or found.issparse():
         raise ValueError(f"{name} is no plain file")
-    if found.size > left[name].most:
+    if not 0 <= found.size <= left[name].most:
         raise ValueError(f"{name} has {found.size:,} bytes, allowed: up to {left[name].most:,}")
     del left[name]
     return name

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.errors import PipelineError
+from pipeline.files import keep
 
 SPLITS = ("train", "validation", "test")
 
@@ -46,6 +47,8 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
             np.save(unfinished / f"{name}_labels.npy", split.labels)
         for name, source in (files or {}).items():
             shutil.copyfile(source, unfinished / name)
+        for path in unfinished.iterdir():
+            keep(path)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     finally:
@@ -56,22 +59,29 @@ def read_about(folder: Path) -> dict[str, Any]:
     """What about.json says.
 
     Raises:
-        PipelineError: there is no data set in the folder.
+        PipelineError: there is no data set in the folder, or it is damaged.
     """
     try:
         return json.loads((folder / "about.json").read_text(encoding="utf-8"))
     except OSError:
-        raise PipelineError(f"{folder}: no data set there; run `python -m pipeline download {folder.name}`") from None
+        raise PipelineError(f"{folder}: no data set there; {_way_out(folder)}") from None
+    except ValueError:
+        raise PipelineError(f"{folder}: about.json is damaged; {_way_out(folder)}") from None
 
 
 def read(folder: Path, split: str) -> Split:
     """One split, its pictures memory-mapped.
 
     Raises:
-        PipelineError: there is no such split in the folder.
+        PipelineError: there is no such split in the folder, or it is damaged.
     """
     try:
         return Split(np.load(folder / f"{split}.npy", mmap_mode="r"), np.load(folder / f"{split}_labels.npy"))
     except OSError:
-        way_out = f"run `python -m pipeline download {folder.name}`"
-        raise PipelineError(f"{folder}: no {split} pictures there; {way_out}") from None
+        raise PipelineError(f"{folder}: no {split} pictures there; {_way_out(folder)}") from None
+    except (ValueError, EOFError):
+        raise PipelineError(f"{folder}: the {split} pictures are damaged; {_way_out(folder)}") from None
+
+
+def _way_out(folder: Path) -> str:
+    return f"run `python -m pipeline download {folder.name}`"

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import time
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,9 @@ class Checkpoint(Callback):
 
     def _read(self) -> dict[str, Any] | None:
         try:
+            with zipfile.ZipFile(self.path) as file:
+                if damaged := file.testzip():  # torch writes checksums, but does not look at them
+                    raise zipfile.BadZipFile(damaged)
             return torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
@@ -137,6 +141,6 @@ class Finite(Callback):
             batch = self.train_iter - self.epoch * self.n_iter if self.training else self.iter
             where = f"epoch {self.epoch + 1}, batch {batch + 1} of {'training' if self.training else 'validation'}"
             raise PipelineError(
-                f"the loss is {self.learn.loss.item()} at {where}; the last checkpoint is kept in {FOLDER}; "
-                "lower the learning rate in params.yaml"
+                f"the loss is {self.learn.loss.item()} at {where}; the last checkpoint, if there is one, is kept in "
+                f"{FOLDER}; lower the learning rate in params.yaml"
             )

@@ -1,0 +1,44 @@
+import os
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from tests.archives import draw
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pictures = store.Split(*draw(3, 16, np.random.default_rng(0)))
+    store.write(tmp_path / "data/target", {"name": "stripes"}, {"train": pictures})
+    return tmp_path / "data/target"
+
+
+def test_what_was_written_is_read_again(folder):
+    pictures, labels = draw(3, 16, np.random.default_rng(0))
+    again = store.read(folder, "train")
+    np.testing.assert_array_equal(again.pictures, pictures)
+    np.testing.assert_array_equal(again.labels, labels)
+    assert store.read_about(folder) == {"name": "stripes"}
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.9])
+@pytest.mark.parametrize("name", ["train.npy", "train_labels.npy", "about.json"])
+def test_what_is_cut_off_is_refused_in_one_line(folder, name, share):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(share * len(content))])
+    read = store.read_about if name == "about.json" else partial(store.read, split="train")
+    with pytest.raises(PipelineError, match=r"damaged; run `python -m pipeline download target`$") as raised:
+        read(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_all_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(os, "fsync", lambda file: kept.append(os.fstat(file).st_ino))
+    (tmp_path / "weights").write_bytes(b"weights")
+    pictures = store.Split(*draw(3, 16, np.random.default_rng(0)))
+    store.write(tmp_path / "target", {"name": "stripes"}, {"train": pictures}, {"more": tmp_path / "weights"})
+    assert sorted(kept) == sorted(path.stat().st_ino for path in (tmp_path / "target").iterdir())
