@@ -18,6 +18,8 @@ from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 # Rounding to 8 bits has a mean squared error of 1/12 of a step, so no picture is known better than to this, in dB.
 PSNR_CEILING = 10 * math.log10(12 * 255**2)
 
+TINY = 1e-12  # the root of 0 has no gradient
+
 
 def l1(ab: Tensor, real_ab: Tensor) -> Tensor:
     """Mean absolute error over pixels and both channels, in units of ab / 110.
@@ -65,12 +67,13 @@ def _lab(pictures: Tensor) -> np.ndarray:
 def colourfulness(pictures: Tensor) -> Tensor:
     """Colourfulness M³ of Hasler & Süsstrunk 2003, from 0 (grey) to about 190 in sRGB; their 'quite colourful' is 59.
 
-    The opponent channels rg = R − G and yb = (R + G) / 2 − B are signed, as in the paper.
+    The opponent channels rg = R − G and yb = (R + G) / 2 − B are signed, as in the paper. Pictures may be floats in
+    [0, 255], too, through which gradients flow.
     """
     red, green, blue = pictures.permute(3, 0, 1, 2).float().flatten(2)  # each (N, H * W) in [0, 255]
     opponents = torch.stack((red - green, (red + green) / 2 - blue))  # (2, N, H * W)
-    spread = opponents.var(dim=2, correction=0).sum(dim=0).sqrt()
-    return spread + 0.3 * opponents.mean(dim=2).square().sum(dim=0).sqrt()
+    spread, mean = opponents.var(dim=2, correction=0).sum(dim=0), opponents.mean(dim=2).square().sum(dim=0)
+    return spread.clamp_min(TINY).sqrt() + 0.3 * mean.clamp_min(TINY).sqrt()
 
 
 class Gaussian(NamedTuple):

@@ -103,11 +103,12 @@ class GAN(Section):
     epochs: Epochs
     batch_size: BatchSize
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
+    colourfulness_weight: Annotated[float, Field(ge=0, le=1_000_000)]
+    colourfulness: Annotated[float, Field(ge=0, le=1)]
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate
     beta1: Fraction
     ema: Fraction
-    colourfulness: Annotated[float, Field(ge=0, le=1)]
     filters: Annotated[int, Field(ge=1, le=4096)]
     downsamplings: Annotated[int, Field(ge=1, le=5)]
 

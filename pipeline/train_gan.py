@@ -1,4 +1,4 @@
-"""Stage 4: train the U-Net on, against a PatchGAN that sees (L, ab), with BCE + λ·L1."""
+"""Stage 4: train the U-Net on, against a PatchGAN that sees (L, ab), with BCE + λ·L1 + μ·paleness."""
 
 from functools import partial
 from pathlib import Path
@@ -63,11 +63,14 @@ def train(
         discriminator,
         adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate),
         params.gan.l1_weight,
+        params.gan.colourfulness_weight,
+        params.gan.colourfulness,
     )
     history = History(
         parts={
             "train_l1": lambda _: step.l1,
             "adversarial": lambda _: step.adversarial,
+            "paleness": lambda _: step.paleness,
             "discriminator_real": lambda _: step.real,
             "discriminator_fake": lambda _: step.fake,
         },

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
-from pipeline.training.precision import autocast
 
 CLOSE = 0.01  # how exactly the share of a mix is found
 
@@ -55,7 +54,8 @@ class Selection(Callback):
     def after_fit(self) -> None:
         """Mix the best epoch's weights with those of the start."""
         share = self.best["share"]
-        if share < 1:  # a first guess, which tells that there is a solution
+        # The estimate tells whether to look; the ends, measured anew, whether there is something to find.
+        if share < 1 and self._livelier(0) < 0 < self._livelier(1):
             share = brentq(self._livelier, 0, 1, xtol=CLOSE)
         self._mix(share)
         self.best["share"] = share
@@ -79,8 +79,7 @@ class Selection(Callback):
         self.model.eval()
         total, count = torch.zeros(2), 0
         for l, real in self.dls.valid:  # noqa: E741
-            with autocast(self.dls.device):
-                ab = self.model(l).float() if paint else real
+            ab = self.model(l) if paint else real
             painted = metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(l, ab)))
             total += torch.stack((metrics.l1(ab, real), painted)).sum(1).cpu()
             count += len(l)
