@@ -18,7 +18,7 @@ from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 # Rounding to 8 bits has a mean squared error of 1/12 of a step, so no picture is known better than to this, in dB.
 PSNR_CEILING = 10 * math.log10(12 * 255**2)
 
-TINY = 1e-12  # the root of 0 has no gradient
+TINY = 1e-30  # the root of 0 has no gradient
 
 
 def l1(ab: Tensor, real_ab: Tensor) -> Tensor:
