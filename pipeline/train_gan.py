@@ -30,15 +30,13 @@ def run(params: Params) -> None:
     network, about = models.load(UNET, "colouriser")
     settings = params.model_dump(include={"seed", "images", "gan"})
     checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
-    history, kept = train(params, network, about["architecture"], checkpoint)
+    history, share = train(params, network, about["architecture"], checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
-    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), kept=kept)
+    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), share=share)
     checkpoint.remove()
 
 
-def train(
-    params: Params, network: nn.Module, architecture: str, *callbacks: Callback
-) -> tuple[History, dict[str, float]]:
+def train(params: Params, network: nn.Module, architecture: str, *callbacks: Callback) -> tuple[History, float]:
     """Train a U-Net, in place, against a PatchGAN that sees with the encoder that the U-Net has now.
 
     Args:
@@ -48,7 +46,7 @@ def train(
         callbacks: behaviour besides the step.
 
     Returns:
-        What happened in training, and which of its networks was kept: epoch and share.
+        What happened in training, and what share of the weights is the GAN's, see `Selection`.
 
     Raises:
         PipelineError: the pictures are too small for so large patches.
@@ -79,7 +77,7 @@ def train(
     selection = Selection(params.gan.colourfulness)
     callbacks = [step, MovingAverage(params.gan.ema), history, selection, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
-    return history, {name: selection.best[name] for name in ("epoch", "share")}
+    return history, selection.share
 
 
 def _check_patches(downsamplings: int, side: int) -> None:
