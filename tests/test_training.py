@@ -81,6 +81,18 @@ def test_half_of_the_pictures_are_mirrored_and_nothing_else():
     assert 16 < mirrored.sum() < 48
 
 
+def test_shifting_and_cutting_move_pixels_and_change_none_but_those_of_a_grey_square():
+    torch.manual_seed(0)
+    rgb = torch.rand(64, 3, 16, 16)
+    shifted, _ = batches.flip_shift_and_cut(rgb, torch.zeros(64))
+    assert shifted.shape == rgb.shape
+    for before, after in zip(rgb, shifted, strict=True):
+        assert set(after.flatten().tolist()) <= set(before.flatten().tolist()) | {0.5}
+    assert len({tuple(picture.flatten().tolist()) for picture in shifted}) == 64
+    cut = (shifted == 0.5).all(1).sum((1, 2))
+    assert ((cut > 0) & (cut <= 4 * 4)).all()
+
+
 def test_half_of_the_pictures_are_zoomed_each_to_another_part_and_half_are_mirrored():
     torch.manual_seed(0)
     ramp = torch.linspace(0.2, 0.8, 16).expand(64, 3, 16, 16)  # brighter to the right

@@ -2,7 +2,7 @@
 
 import torch
 from fastai.callback.core import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class MovingAverage(Callback):
@@ -20,24 +20,21 @@ class MovingAverage(Callback):
     def __init__(self, decay: float):
         self.decay = decay
 
-    def _tensors(self) -> list[Tensor]:
-        return [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
-
     def _swap(self) -> None:
-        for tensor, average in zip(self._tensors(), self.averages, strict=True):
+        for tensor, average in zip(weights(self.model), self.averages, strict=True):
             kept = tensor.clone()
             tensor.copy_(average)
             average.copy_(kept)
 
     def before_fit(self) -> None:
         """Start from the weights there are."""
-        self.averages = [tensor.clone() for tensor in self._tensors()]
+        self.averages = [tensor.clone() for tensor in weights(self.model)]
 
     def after_step(self) -> None:
         """Move a little towards the new weights."""
         # The first steps count for more, or the average would hang on to the start (as in torch_ema).
         decay = min(self.decay, (1 + self.train_iter) / (10 + self.train_iter))
-        torch._foreach_lerp_(self.averages, self._tensors(), 1 - decay)
+        torch._foreach_lerp_(self.averages, weights(self.model), 1 - decay)
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """For a checkpoint."""
@@ -60,3 +57,8 @@ class MovingAverage(Callback):
     def after_fit(self) -> None:
         """Keep the average."""
         self._swap()
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    """All that can be averaged: weights and batch statistics, but no counters."""
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]

@@ -3,10 +3,10 @@
 import torch
 from fastai.callback.core import Callback
 from scipy.optimize import brentq
-from torch import Tensor
 
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
+from pipeline.training.average import weights
 
 CLOSE = 0.01  # how exactly the share of a mix is found
 
@@ -31,11 +31,11 @@ class Selection(Callback):
 
     def before_fit(self) -> None:
         """Remember where training starts."""
-        self.start = [tensor.clone() for tensor in self._tensors()]
+        self.start = [tensor.clone() for tensor in weights(self.model)]
 
     def after_fit(self) -> None:
         """Mix the weights with those of the start."""
-        self.end = [tensor.clone() for tensor in self._tensors()]
+        self.end = [tensor.clone() for tensor in weights(self.model)]
         self.aim = self.wanted * self._colourfulness(paint=False)
         self.share = 1.0
         if self._livelier(0) < 0 < self._livelier(1):
@@ -49,11 +49,8 @@ class Selection(Callback):
         return self._colourfulness() - self.aim
 
     def _mix(self, share: float) -> None:
-        for tensor, start, end in zip(self._tensors(), self.start, self.end, strict=True):
+        for tensor, start, end in zip(weights(self.model), self.start, self.end, strict=True):
             tensor.copy_(start.lerp(end, share))
-
-    def _tensors(self) -> list[Tensor]:
-        return [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
 
     @torch.inference_mode()
     def _colourfulness(self, paint: bool = True) -> float:
