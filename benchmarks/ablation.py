@@ -49,14 +49,14 @@ def alike(encoder: float, decoder: float) -> ParamScheduler:
     return warm_up_and_decay(decoder, decoder)
 
 
-def in_float32(device: torch.device, enabled: bool = True) -> torch.autocast:
+def in_float32(device: torch.device) -> torch.autocast:
     """A context that changes nothing."""
     return torch.autocast(torch.device(device).type, enabled=False)
 
 
 def with_last_cross(*arguments: Any, last_cross: bool, **more: Any) -> nn.Module:
-    """A DynamicUnet as it is by default, with a block at full resolution."""
-    return DynamicUnet(*arguments, **more)
+    """The U-Net as DynamicUnet makes it by default, with a block at full resolution."""
+    return BothWays(*arguments, **more)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def random_encoder() -> Iterator[None]:
         yield
 
 
-DynamicUnet, Average = generator.DynamicUnet, train_gan.MovingAverage
+BothWays, Average = generator.BothWays, train_gan.MovingAverage
 UNET: dict[str, Callable[[], Change]] = {
     "U-Net": nullcontext,
     "− pretraining": random_encoder,
@@ -82,7 +82,8 @@ UNET: dict[str, Callable[[], Change]] = {
     "− dropout": lambda: patch.object(generator, "DROPOUT", 0.0),
     "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
     "− bfloat16: float32": lambda: patch.object(precision, "autocast", in_float32),
-    "+ block at full resolution": lambda: patch.object(generator, "DynamicUnet", with_last_cross),
+    "− mirror image": lambda: patch.object(BothWays, "forward", BothWays.__base__.forward),
+    "+ block at full resolution": lambda: patch.object(generator, "BothWays", with_last_cross),
 }
 GAN: dict[str, Callable[[], Change]] = {
     "GAN": nullcontext,

@@ -9,6 +9,7 @@ took to come as far as the tutorial.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.plots import COLOURS
 from pipeline.results import summarise
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
+from pipeline.training.history import History
 from pipeline.training.learner import seed_everything
 
 STUDY, TUTORIAL = "study", "tutorial"
@@ -34,31 +36,32 @@ BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
 
-def train(recipe: str, seed: int, epochs: int, gan_epochs: int, out: Path) -> pd.DataFrame:
-    """Train U-Net and GAN and save both, or the U-Net alone if the GAN gets no epochs; a row an epoch."""
+def train(stage: str, recipe: str, seed: int, epochs: int, out: Path) -> pd.DataFrame:
+    """Train a U-Net, or the GAN on the U-Net of that recipe and seed, and save it; a row an epoch.
+
+    Args:
+        stage: unet or gan.
+        recipe: the study's or the tutorial's.
+        seed: of weights and order.
+        epochs: of the tutorial's recipe.
+        out: folder of the models.
+    """
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
     network, about = train_unet.on_encoder()
-    if recipe == STUDY:
-        stages = {
-            "unet": lambda: train_unet.train(settings, network, about["data"] != "none"),
-            "gan": lambda: train_gan.train(settings, network, about["architecture"])[0],
-        }
-    else:
-        stages = {
-            "unet": lambda: tutorial.l1_alone(settings, network, epochs),
-            "gan": lambda: tutorial.against_a_patchgan(settings, network, gan_epochs),
-        }
-    tables = []
-    for stage, work in stages.items():
-        if stage == "gan" and not gan_epochs:
-            continue
-        seed_everything(seed)
-        history = work()
-        save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about, seed)
-        named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
-        tables.append(pd.DataFrame(history.rows).assign(**named))
-    return pd.concat(tables)
+    if stage == "gan":
+        network, _ = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
+    work: dict[tuple[str, str], Callable[[], History]] = {
+        ("unet", STUDY): lambda: train_unet.train(settings, network, about["data"] != "none"),
+        ("gan", STUDY): lambda: train_gan.train(settings, network, about["architecture"])[0],
+        ("unet", TUTORIAL): lambda: tutorial.l1_alone(settings, network, epochs),
+        ("gan", TUTORIAL): lambda: tutorial.against_a_patchgan(settings, network, epochs),
+    }
+    seed_everything(seed)
+    history = work[stage, recipe]()
+    save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about, seed)
+    named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
+    return pd.DataFrame(history.rows).assign(**named)
 
 
 def save(path: Path, network: nn.Module, about: dict[str, Any], seed: int) -> None:
@@ -131,13 +134,16 @@ def main() -> None:
 
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    runs = [(STUDY, seed) for seed in range(arguments.seeds)]
-    runs.insert(1, (TUTORIAL, 0))
-    curves = pd.concat(train(*run, arguments.epochs, arguments.gan_epochs, out) for run in runs)
-    curves["skill"] = 1 - curves["validation_l1"] / grey_l1()
-    curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
-    curves.to_csv(out / "curves.csv", index=False)
-    draw(curves, out / "recipes.png")
+    runs = [(STUDY, 0), (TUTORIAL, 0), *((STUDY, seed) for seed in range(1, arguments.seeds))]
+    grey, tables = grey_l1(), []
+    for stage, epochs in (("unet", arguments.epochs), ("gan", arguments.gan_epochs)):
+        for run in runs if epochs else ():
+            tables.append(train(stage, *run, epochs, out))
+            curves = pd.concat(tables)
+            curves["skill"] = 1 - curves["validation_l1"] / grey
+            curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
+            curves.to_csv(out / "curves.csv", index=False)  # each time: all of them take hours
+            draw(curves, out / "recipes.png")
     print(times(curves).to_string(index=False, float_format="{:.4g}".format))
     figures = test_figures(out)
     figures.to_csv(out / "test.csv")

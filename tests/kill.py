@@ -28,10 +28,11 @@ from tests.project import OUTPUTS, Project, small
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STAGE = re.compile(r"Running stage '([^']+)'")
+GOES_ON = "going on"  # what a run says first that finds a checkpoint
 
 
 def tiny(folder: Path) -> dict[str, Any]:
-    """The parameters of a study that takes little longer than its stages take to start, and pictures for it."""
+    """The parameters of a study that trains about as long as its stages take to start, and pictures for it."""
     folder.mkdir(exist_ok=True)
     pictures, _ = draw(80, 16, np.random.default_rng(0))
     for number, picture in enumerate(pictures):
@@ -40,7 +41,7 @@ def tiny(folder: Path) -> dict[str, Any]:
     params |= {"case": "folder"}
     params["datasets"]["folder"] = {"path": str(folder), "size": 16}
     for section in (params["pretrain"]["encoder"], params["pretrain"]["judge"], params["unet"], params["gan"]):
-        section |= {"epochs": 5, "batch_size": 4}  # of 32×32, so 16 of these
+        section |= {"epochs": 40, "batch_size": 4}  # of 32×32, so 16 of these
     return params
 
 
@@ -122,12 +123,12 @@ def kill(project: Project, stage: str, durations: dict[str, float], draw: random
     os.killpg(running.pid, sent)
     said = running.communicate()[0].splitlines()  # since it was killed
     last = [stage[1] for line in said if (stage := STAGE.search(line))] or [reached[1]]
-    went_on = " ".join(line for line in said if line.startswith("going on"))
-    return f"{signal.Signals(sent).name} in {last[-1]}" + (f" ({went_on})" if went_on else "")
+    from_where = " ".join(line for line in said if line.startswith(GOES_ON))
+    return f"{signal.Signals(sent).name} in {last[-1]}" + (f" ({from_where})" if from_where else "")
 
 
-def survive(folder: Path, kills: int, seed: int) -> int:
-    """How many kills of so many left nothing but what the undisturbed run has.
+def survive(folder: Path, kills: int, seed: int) -> tuple[int, int]:
+    """How many kills of so many left nothing but what the undisturbed run has, and how many hit a run that went on.
 
     Raises:
         AssertionError: the study does not come to its end after them, or to another result.
@@ -140,13 +141,14 @@ def survive(folder: Path, kills: int, seed: int) -> int:
     assert expected.keys() == OUTPUTS
     print("undisturbed:", ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in durations.items()), flush=True)
 
-    survived = 0
+    survived = went_on = 0
     stages = list(durations)
     for number in range(kills):
         where = kill(projects[1], stages[number * len(stages) // kills], durations, draw)
         there = outputs(projects[1])
         whole = all(expected[name] == digest for name, digest in there.items())
         survived += whole
+        went_on += GOES_ON in where
         state = f"{len(there)} of {len(expected)} outputs, all whole" if whole else "NOT WHOLE"
         print(f"{number + 1:3}: {where}: {state}", flush=True)
     undisturbed(projects[1])
@@ -154,7 +156,7 @@ def survive(folder: Path, kills: int, seed: int) -> int:
     assert not different, f"not as in the undisturbed run: {different}"
     assert outputs(projects[1]).keys() == OUTPUTS
     assert not leftovers(projects[1]), leftovers(projects[1])
-    return survived
+    return survived, went_on
 
 
 def main() -> None:
@@ -164,8 +166,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of moments and signals")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        survived = survive(Path(folder), arguments.kills, arguments.seed)
+        survived, went_on = survive(Path(folder), arguments.kills, arguments.seed)
     print(f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are byte-identical to the undisturbed run's")
+    print(f"{went_on} of these kills hit a stage that had gone on from a checkpoint of an earlier one")
     sys.exit(survived != arguments.kills)
 
 

@@ -2,4 +2,5 @@ from tests.kill import survive
 
 
 def test_the_study_is_killed_and_ends_as_if_it_never_had_been(tmp_path):
-    assert survive(tmp_path, kills=3, seed=1) == 3
+    survived, _ = survive(tmp_path, kills=3, seed=1)
+    assert survived == 3

@@ -16,8 +16,8 @@ Measure = Callable[[Learner], Tensor]
 class History(Callback):
     """A row an epoch: each part of the loss in training and each measure on the validation pictures.
 
-    Shows a progress bar on a terminal; the rows everywhere, with the seconds that they took, which are kept apart
-    because they differ from run to run.
+    Shows a progress bar on a terminal; the rows everywhere, with the seconds that training, without validation, took,
+    which are kept apart because they differ from run to run.
 
     Args:
         parts: name → scalar of the current training batch.
@@ -46,12 +46,15 @@ class History(Callback):
             self.counts[name] += len(self.x)
         self.bar.update()
 
+    def after_train(self) -> None:
+        """Stop the clock."""
+        self.seconds.append(time.perf_counter() - self.started)
+
     def after_validate(self) -> None:
         """End the row, and show it."""
         self.bar.close()
         means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
         self.rows.append({"epoch": self.epoch + 1, **means})
-        self.seconds.append(time.perf_counter() - self.started)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         print(f"epoch {self.epoch + 1}/{self.n_epoch}  {shown}  {self.seconds[-1]:.0f} s", flush=True)
 

@@ -4,7 +4,7 @@ import torch
 from fastai.callback.core import Callback
 
 
-def autocast(device: torch.device | str, enabled: bool = True) -> torch.autocast:
+def autocast(device: torch.device | str) -> torch.autocast:
     """A context in which convolutions and matrix products are computed in bfloat16, if the device is made for that.
 
     bfloat16 has float32's range, so losses need no scaling (Kalamkar et al. 2019, 'A Study of BFLOAT16 for Deep
@@ -17,17 +17,17 @@ def autocast(device: torch.device | str, enabled: bool = True) -> torch.autocast
         fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     else:
         fast = torch.get_device_module(kind).is_bf16_supported()
-    return torch.autocast(kind, torch.bfloat16, enabled=fast and enabled)
+    return torch.autocast(kind, torch.bfloat16, enabled=fast)
 
 
 class BFloat16(Callback):
-    """Train with the network's forward pass in bfloat16; weights, losses, optimiser and validation are in float32."""
+    """Train, and validate, with the network's forward pass in bfloat16; weights, losses, optimiser are in float32."""
 
     order = 1000  # between entering and leaving, nothing but the network runs
 
     def before_batch(self) -> None:
         """Enter."""
-        self.context = autocast(self.dls.device, enabled=self.training)
+        self.context = autocast(self.dls.device)
         self.context.__enter__()
 
     def after_pred(self) -> None:

@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.training.average import weights
+from pipeline.training.precision import autocast
 
 CLOSE = 0.01  # how exactly the share of a mix is found
 
@@ -58,6 +59,7 @@ class Selection(Callback):
         self.model.eval()
         total = 0.0
         for l, real in self.dls.valid:  # noqa: E741
-            ab = self.model(l) if paint else real
+            with autocast(self.dls.device):
+                ab = self.model(l).float() if paint else real
             total += metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(l, ab))).sum().item()
         return total / len(self.dls.valid.split.pictures)
