@@ -1,9 +1,9 @@
-"""What an encoder's accuracy is worth for the colouriser: `python benchmarks/encoders.py OUT [--epochs 0 1 3 …]`.
+"""What an encoder's accuracy is worth for the colouriser: `python benchmarks/encoders.py OUT [--epochs 0 1 4 …]`.
 
 After `dvc repro pretrain`, from the project's top folder. Pretrains encoders for so many epochs (0 leaves the weights
-random, as does the encoder `none`), trains a U-Net on each, all with the values in params.yaml else and one seed;
-prints, writes to OUT/encoders.csv and draws in OUT/encoders.png the U-Net's skill against the encoder's accuracy, both
-on the validation pictures.
+random, as does the encoder `none`), trains a U-Net on each and on the one in models/, all with the values in
+params.yaml else and one seed; prints, writes to OUT/encoders.csv and draws in OUT/encoders.png the U-Net's skill
+against the encoder's accuracy, both on the validation pictures.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,19 +24,27 @@ from pipeline.plots import COLOURS
 from pipeline.training.learner import seed_everything
 
 
-def point(settings: params.Params, epochs: int, unet_epochs: int) -> dict[str, float]:
-    """Epochs, accuracy and the lowest L1 of one encoder."""
+def pretrained(settings: params.Params, epochs: int) -> tuple[nn.Module, float | None]:
+    """An untrained U-Net on an encoder that was trained for so many epochs, and that encoder's accuracy."""
     seed_everything(settings.seed)
-    network, accuracy = unet(settings.pretrain.encoder.architecture), None
-    if epochs:
-        data = store.read_about(pretrain.DATA["encoder"])
-        chosen = settings.pretrain.encoder.model_copy(update={"epochs": epochs})
-        classifier, history = pretrain.train("encoder", chosen, data)
-        network.layers[0].load_state_dict(classifier.body.state_dict())
-        accuracy = history.rows[-1]["validation_accuracy"]
+    network = unet(settings.pretrain.encoder.architecture)
+    if not epochs:
+        return network, None
+    chosen = settings.pretrain.encoder.model_copy(update={"epochs": epochs})
+    classifier, history = pretrain.train("encoder", chosen, store.read_about(pretrain.DATA["encoder"]))
+    network.layers[0].load_state_dict(classifier.body.state_dict())
+    return network, history.rows[-1]["validation_accuracy"]
+
+
+def point(settings: params.Params, epochs: int | None) -> dict[str, float | None]:
+    """Epochs and accuracy of one encoder, the one in models/ if none are given, and the last L1 of the U-Net on it."""
+    if epochs is None:
+        network, about = train_unet.on_encoder()
+        epochs, accuracy = about["training"]["epochs"], about.get("accuracy")
+    else:
+        network, accuracy = pretrained(settings, epochs)
     seed_everything(settings.seed)
-    chosen = settings.unet.model_copy(update={"epochs": unet_epochs})
-    history = train_unet.train(settings.model_copy(update={"unet": chosen}), network, epochs > 0)
+    history = train_unet.train(settings, network, epochs > 0)
     return {"epochs": epochs, "accuracy": accuracy, "l1": history.rows[-1]["validation_l1"]}
 
 
@@ -59,15 +68,17 @@ def main() -> None:
     """Train one after the other; the table grows as they end."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for table and picture")
-    parser.add_argument("--epochs", type=int, nargs="+", help="of each encoder; by default 0, 1, 3 and params.yaml's")
+    parser.add_argument("--epochs", type=int, nargs="*", default=[0, 1, 4], help="of each further encoder")
     parser.add_argument("--unet-epochs", type=int, help="by default params.yaml's")
     arguments = parser.parse_args()
 
     settings = params.load()
+    chosen = settings.unet.model_copy(update={"epochs": arguments.unet_epochs or settings.unet.epochs})
+    settings = settings.model_copy(update={"unet": chosen})
     arguments.out.mkdir(parents=True, exist_ok=True)
     grey, rows = grey_l1(), []
-    for epochs in arguments.epochs or (0, 1, 3, settings.pretrain.encoder.epochs):
-        rows.append(point(settings, epochs, arguments.unet_epochs or settings.unet.epochs))
+    for epochs in (*arguments.epochs, None):
+        rows.append(point(settings, epochs))
         table = pd.DataFrame(rows).assign(skill=lambda found: 1 - found["l1"] / grey)
         table.to_csv(arguments.out / "encoders.csv", index=False)
     print(table.to_string(index=False, float_format="{:.4g}".format))
