@@ -28,7 +28,7 @@ from pipeline.training.colouriser import TARGET
 
 GAIN, MIX = "U-Net × gain", "U-Net → GAN, weights mixed"
 GAINS = (1.25, 1.5, 1.75, 2, 2.25, 2.5)  # 1 is the U-Net
-SHARES = (0.25, 0.5, 0.75)  # of the GAN in a mix; 0 is the U-Net, 1 the GAN
+SHARES = (0, 0.25, 0.5, 0.75)  # of the GAN in a mix; 1 is the GAN, 0 the U-Net, but that it paints one way
 BATCH_SIZE = 250  # pictures of 32×32
 COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 
@@ -40,9 +40,9 @@ def load(name: str | Path, kind: str = "colouriser") -> nn.Module:
 
 def mixed(unet: Path, gan: Path, share: float) -> nn.Module:
     """A network with the weights of the U-Net moved towards those of the GAN."""
-    network, towards = load(unet), load(gan).state_dict()
+    network, start = load(gan), load(unet).state_dict()
     weights = network.state_dict()
-    mix = {name: w.lerp(towards[name], share) if w.is_floating_point() else w for name, w in weights.items()}
+    mix = {name: start[name].lerp(w, share) if w.is_floating_point() else w for name, w in weights.items()}
     network.load_state_dict(mix)
     return network
 
@@ -65,7 +65,6 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured, np.ones(len(validation.pictures)))
     rows = [{"family": family, "knob": knob, **results[who]} for who, (family, knob) in ways.items()]
-    rows.append({"family": MIX, "knob": 0, **results["unet"]})  # where both families begin
     return pd.DataFrame(rows).sort_values(["family", "knob"])
 
 

@@ -68,7 +68,7 @@ def save(path: Path, network: nn.Module, about: dict[str, Any], seed: int) -> No
     """Write a colouriser that benchmarks/frontier.py can read."""
     target = store.read_about(TARGET)["name"]
     shared = {"architecture": about["architecture"], "data": target, "encoder": about["data"]}
-    models.save(path, network, kind="colouriser", seed=seed, unet={}, **shared)
+    models.save(path, network, kind="colouriser", seed=seed, unet={}, both_ways=network.both_ways, **shared)
 
 
 def grey_l1() -> float:

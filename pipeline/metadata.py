@@ -38,6 +38,7 @@ class Colouriser(About):
     kind: Literal["colouriser"]
     encoder: str  # what its encoder was pretrained on
     unet: dict[str, Any]  # the parameters of its training
+    both_ways: bool = True  # see networks/generator.py
 
 
 KINDS: dict[str, type[About]] = {"classifier": Classifier, "colouriser": Colouriser}

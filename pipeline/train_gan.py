@@ -53,6 +53,7 @@ def train(params: Params, network: nn.Module, architecture: str, *callbacks: Cal
     """
     batches = colouriser.batches(params, params.gan.batch_size, flip)
     _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
+    network.both_ways = False
     body, _ = encoder.build(architecture, channels=1)
     body.load_state_dict(network.layers[0].state_dict())
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
@@ -62,7 +63,6 @@ def train(params: Params, network: nn.Module, architecture: str, *callbacks: Cal
         adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate),
         params.gan.l1_weight,
         params.gan.colourfulness_weight,
-        params.gan.colourfulness,
     )
     history = History(
         parts={

@@ -14,6 +14,7 @@ from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+from pipeline.training.precision import autocast
 
 
 def pictures(count: int, size: int = 16) -> Split:
@@ -137,7 +138,7 @@ def test_the_last_validation_is_of_the_network_that_is_kept():
     history = History({}, {"validation_l1": colouriser.l1})
     network = train([MovingAverage(0.9), history]).eval()
     l, ab = next(iter(pair(batch_size=16).valid))  # noqa: E741
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast("cpu"):
         assert (network(l) - ab).abs().mean().item() == pytest.approx(history.rows[-1]["validation_l1"], rel=1e-4)
 
 
@@ -222,7 +223,7 @@ def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
         seed_everything(0)
         discriminator = critic()
         still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-        step = AdversarialStep(discriminator, still, 100, weight, colourfulness=0.5)
+        step = AdversarialStep(discriminator, still, 100, weight)
         history = History({"paleness": lambda _, step=step: step.paleness}, colouriser.MEASURES)
         network = painter()
         nn.init.zeros_(network[-1].weight)
@@ -234,7 +235,7 @@ def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
 
 
 def test_black_pictures_in_a_batch_leave_the_gradient_finite():
-    step = AdversarialStep(critic(), None, 0, 1, 0.5)
+    step = AdversarialStep(critic(), None, 0, 1)
     l, ab = torch.full((2, 1, 8, 8), -1.0), torch.zeros(2, 2, 8, 8, requires_grad=True)  # noqa: E741
     step.learn = SimpleNamespace(x=l, y=torch.full_like(ab, 0.2).detach(), pred=ab)
     step._paleness().backward()

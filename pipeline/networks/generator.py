@@ -10,26 +10,32 @@ BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small 
 
 
 class BothWays(DynamicUnet):
-    """A DynamicUnet that paints, when it does not train, the mean of what it sees in a picture and in its mirror image.
+    """A DynamicUnet that can paint the mean of what it sees in a picture and in its mirror image, while not training.
 
     What differs between the two is mostly error, for training shows it both ways alike (Krizhevsky et al. 2012, section
-    4.1). It takes twice the time.
+    4.1). It takes twice the time, and paints paler.
     """
+
+    both_ways: bool
 
     def forward(self, l: Tensor) -> Tensor:  # noqa: E741
         """(N, 1, H, W) → (N, 2, H, W)."""
-        if self.training:
+        if self.training or not self.both_ways:
             return super().forward(l)
         return (super().forward(l) + super().forward(l.flip(3)).flip(3)) / 2
 
 
-def unet(architecture: str) -> nn.Module:
+def unet(architecture: str, *, both_ways: bool = True) -> nn.Module:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
     resolution that looks at the input again: it would take as long as all that is before it. Training leaves out whole
     channels (Tompson et al. 2015, section 3.2), because it soon knows few pictures by heart. The painting layer starts
     near zero, because grey is a better guess than noise.
+
+    Args:
+        architecture: of the encoder.
+        both_ways: see `BothWays`; right for L1, whose best guess is a median, but not for colours to look real.
     """
     body, _ = encoder.build(architecture, channels=1)
     network = BothWays(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
@@ -39,6 +45,7 @@ def unet(architecture: str) -> nn.Module:
         if layer is body or isinstance(layer, UnetBlock):
             layers.append(nn.Dropout2d(DROPOUT))
     network.layers = nn.ModuleList(layers)
+    network.both_ways = both_ways
     (painting,) = network.layers[-1]
     nn.init.normal_(painting.weight, 0, 0.001)
     nn.init.zeros_(painting.bias)

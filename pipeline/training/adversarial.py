@@ -15,16 +15,15 @@ class AdversarialStep(Callback):
     """Turn each step on L1 into one of a conditional GAN: BCE + λ·L1 + μ·paleness, both networks updated on each batch.
 
     The discriminator learns first, from the generator's own forward pass; then its verdict on the same colours joins
-    the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3). Paleness is how much less colourful the
-    batch is painted than wanted (after Kang et al. 2023, 'DDColor', eq. 5, who want ever more): what the generator gets
-    for colour, it paints where that costs the least L1.
+    the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3). Paleness is how much less colourful
+    than the real pictures the batch is painted (after Kang et al. 2023, 'DDColor', eq. 5, who want ever more colour):
+    what the generator gets for colour, it paints where that costs the least L1.
 
     Args:
         discriminator: a `PatchDiscriminator`.
         optimiser: of the discriminator.
         l1_weight: λ.
         colourfulness_weight: μ, a unit of colourfulness.
-        colourfulness: that is wanted, as a share of that of the real pictures.
     """
 
     order = 10
@@ -35,10 +34,9 @@ class AdversarialStep(Callback):
         optimiser: torch.optim.Optimizer,
         l1_weight: float,
         colourfulness_weight: float = 0,
-        colourfulness: float = 1,
     ):
         self.discriminator, self.optimiser, self.l1_weight = discriminator, optimiser, l1_weight
-        self.colourfulness_weight, self.colourfulness = colourfulness_weight, colourfulness
+        self.colourfulness_weight = colourfulness_weight
 
     def before_fit(self) -> None:
         """Move the discriminator to where the generator is."""
@@ -61,12 +59,12 @@ class AdversarialStep(Callback):
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
 
     def _paleness(self) -> Tensor:
-        """How much less colourful than wanted the batch is painted: a scalar, 0 or more."""
+        """How much less colourful than the real pictures the batch is painted: a scalar, 0 or more."""
         real, painted = (
             metrics.colourfulness(255 * l_ab_to_rgb(self.x, ab).permute(0, 2, 3, 1)).mean()
             for ab in (self.y, self.pred)
         )
-        return (self.colourfulness * real - painted).relu()
+        return (real - painted).relu()
 
     def after_loss(self) -> None:
         """Update the discriminator, and add its verdict to the generator's loss."""

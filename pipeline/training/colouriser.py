@@ -41,4 +41,11 @@ def save(name: str, network: nn.Module, rows: list[dict[str, float]], params: Pa
     """Write plots/NAME.csv, a row an epoch, and models/NAME.safetensors."""
     history = pd.DataFrame(rows)
     write_all({Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False)})
-    models.save(Path(f"models/{name}.safetensors"), network, kind="colouriser", seed=params.seed, **about)
+    models.save(
+        Path(f"models/{name}.safetensors"),
+        network,
+        kind="colouriser",
+        seed=params.seed,
+        both_ways=network.both_ways,
+        **about,
+    )
