@@ -110,13 +110,16 @@ def test_figures(out: Path) -> pd.DataFrame:
 
 def draw(curves: pd.DataFrame, path: Path) -> None:
     """Skill against minutes, of the U-Nets and of the GANs."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), dpi=120, layout="constrained")
+    titles = {"unet": "U-Net, L1", "gan": "GAN"}
+    stages = list(curves["stage"].unique())
+    shape = {"figsize": (5 * len(stages), 4.2), "squeeze": False}
+    figure, (panels,) = plt.subplots(1, len(stages), dpi=120, layout="constrained", **shape)
     colours = {STUDY: COLOURS["gan"], TUTORIAL: COLOURS["unet"]}
-    for axes, (stage, title) in zip(panels, (("unet", "U-Net, L1"), ("gan", "GAN")), strict=True):
+    for axes, stage in zip(panels, stages, strict=True):
         for (recipe, seed), run in curves[curves["stage"] == stage].groupby(["recipe", "seed"]):
             label = recipe if seed == 0 else None
             axes.plot(run["elapsed"] / 60, run["skill"], "o-", markersize=3, color=colours[recipe], label=label)
-        axes.set(title=title, xlabel="minutes", ylabel="skill on validation")
+        axes.set(title=titles[stage], xlabel="minutes", ylabel="skill on validation")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
         axes.legend()
