@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -82,7 +83,7 @@ UNET: dict[str, Callable[[], Change]] = {
     "− dropout": lambda: patch.object(generator, "DROPOUT", 0.0),
     "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
     "− bfloat16: float32": lambda: patch.object(precision, "autocast", in_float32),
-    "− mirror image": lambda: patch.object(BothWays, "forward", BothWays.__base__.forward),
+    "− mirror image": lambda: patch.object(train_unet, "unet", partial(generator.unet, both_ways=False)),
     "+ block at full resolution": lambda: patch.object(generator, "BothWays", with_last_cross),
 }
 GAN: dict[str, Callable[[], Change]] = {
