@@ -1,17 +1,16 @@
 """The study's recipe and the tutorial's, side by side: `python benchmarks/recipes.py OUT [--seeds 3] [--epochs 20] …`.
 
 After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
-encoder, and are timed in one process. The study's is run once a seed, the tutorial's, which takes hours, with the first
-seed alone. Writes OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what
-evaluate measures on the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each
-took to come as far as the tutorial.
+encoder, and are timed in one process. The study's is run once a seed; the tutorial's, which takes hours, with the first
+seed alone, as is a short U-Net: the study's with fewer epochs. Writes OUT/RECIPE-{unet,gan}-SEED.safetensors,
+OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on the test pictures, and OUT/recipes.png,
+skill on validation against minutes; prints how long each took to come as far as the tutorial.
 """
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,50 +24,56 @@ from pipeline import evaluate, models, params, train_gan, train_unet
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.plots import COLOURS
+from pipeline.pretrain import DATA
 from pipeline.results import summarise
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 from pipeline.training.history import History
 from pipeline.training.learner import seed_everything
 
-STUDY, TUTORIAL = "study", "tutorial"
+STUDY, SHORT, TUTORIAL = "study", "short", "tutorial"
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
 
-def train(stage: str, recipe: str, seed: int, epochs: int, out: Path) -> pd.DataFrame:
+def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path) -> pd.DataFrame:
     """Train a U-Net, or the GAN on the U-Net of that recipe and seed, and save it; a row an epoch.
 
     Args:
         stage: unet or gan.
-        recipe: the study's or the tutorial's.
+        recipe: the study's or the tutorial's, or short.
         seed: of weights and order.
-        epochs: of the tutorial's recipe.
+        epochs: how many, by recipe; of one that is not there, as many as params.yaml says.
         out: folder of the models.
     """
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
-    network, about = train_unet.on_encoder()
-    if stage == "gan":
-        network, _ = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
-    work: dict[tuple[str, str], Callable[[], History]] = {
-        ("unet", STUDY): lambda: train_unet.train(settings, network, about["data"] != "none"),
-        ("gan", STUDY): lambda: train_gan.train(settings, network, about["architecture"])[0],
-        ("unet", TUTORIAL): lambda: tutorial.l1_alone(settings, network, epochs),
-        ("gan", TUTORIAL): lambda: tutorial.against_a_patchgan(settings, network, epochs),
+    if stage == "unet":
+        network, about = train_unet.on_encoder()
+        chosen = settings.unet.model_copy(update={"epochs": epochs.get(recipe, settings.unet.epochs)})
+        settings = settings.model_copy(update={"unet": chosen})
+    else:
+        network, about = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
+    study: dict[str, Callable[[], History]] = {
+        "unet": lambda: train_unet.train(settings, network, pretrained=True),
+        "gan": lambda: train_gan.train(settings, network, about["architecture"])[0],
+    }
+    theirs: dict[str, Callable[[], History]] = {
+        "unet": lambda: tutorial.l1_alone(settings, network, epochs[TUTORIAL]),
+        "gan": lambda: tutorial.against_a_patchgan(settings, network, epochs[TUTORIAL]),
     }
     seed_everything(seed)
-    history = work[stage, recipe]()
-    save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about, seed)
+    history = (theirs if recipe == TUTORIAL else study)[stage]()
+    save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about["architecture"], seed)
     named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
     return pd.DataFrame(history.rows).assign(**named)
 
 
-def save(path: Path, network: nn.Module, about: dict[str, Any], seed: int) -> None:
+def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     """Write a colouriser that benchmarks/frontier.py can read."""
-    target = store.read_about(TARGET)["name"]
-    shared = {"architecture": about["architecture"], "data": target, "encoder": about["data"]}
-    models.save(path, network, kind="colouriser", seed=seed, unet={}, both_ways=network.both_ways, **shared)
+    target, encoder = (store.read_about(data)["name"] for data in (TARGET, DATA["encoder"]))
+    shared = {"architecture": architecture, "data": target, "encoder": encoder, "both_ways": network.both_ways}
+    models.save(path, network, kind="colouriser", seed=seed, unet={}, **shared)
 
 
 def grey_l1() -> float:
@@ -114,7 +119,7 @@ def draw(curves: pd.DataFrame, path: Path) -> None:
     stages = list(curves["stage"].unique())
     shape = {"figsize": (5 * len(stages), 4.2), "squeeze": False}
     figure, (panels,) = plt.subplots(1, len(stages), dpi=120, layout="constrained", **shape)
-    colours = {STUDY: COLOURS["gan"], TUTORIAL: COLOURS["unet"]}
+    colours = {STUDY: COLOURS["gan"], SHORT: COLOURS["unet_gain"], TUTORIAL: COLOURS["unet"]}
     for axes, stage in zip(panels, stages, strict=True):
         for (recipe, seed), run in curves[curves["stage"] == stage].groupby(["recipe", "seed"]):
             label = recipe if seed == 0 else None
@@ -132,16 +137,21 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for models, tables and picture")
     parser.add_argument("--seeds", type=int, default=3, help="runs of the study's recipe")
     parser.add_argument("--epochs", type=int, default=20, help="of the tutorial's U-Net")
+    parser.add_argument("--short", type=int, default=3, help="epochs of the short U-Net")
     parser.add_argument("--gan-epochs", type=int, default=20, help="of the tutorial's GAN; 0: no GANs at all")
     arguments = parser.parse_args()
 
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    runs = [(STUDY, 0), (TUTORIAL, 0), *((STUDY, seed) for seed in range(1, arguments.seeds))]
+    further = [(STUDY, seed) for seed in range(1, arguments.seeds)]
+    stages = {
+        "unet": ([(STUDY, 0), (SHORT, 0), (TUTORIAL, 0), *further], arguments.epochs),
+        "gan": ([(STUDY, 0), (TUTORIAL, 0), *further], arguments.gan_epochs),
+    }
     grey, tables = grey_l1(), []
-    for stage, epochs in (("unet", arguments.epochs), ("gan", arguments.gan_epochs)):
+    for stage, (runs, epochs) in stages.items():
         for run in runs if epochs else ():
-            tables.append(train(stage, *run, epochs, out))
+            tables.append(train(stage, *run, {SHORT: arguments.short, TUTORIAL: epochs}, out))
             curves = pd.concat(tables)
             curves["skill"] = 1 - curves["validation_l1"] / grey
             curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
