@@ -48,6 +48,14 @@ def _stage(name: str) -> Iterator[params.Params]:
         raise PipelineError(
             f"{name}: {where}{reason}; make room, or allow writing there, and run the same command again"
         ) from None
+    except (MemoryError, RuntimeError) as error:
+        # Of torch's, those of an accelerator have a name of their own, that of the CPU has not.
+        if not isinstance(error, MemoryError) and "memory" not in str(error).partition("\n")[0]:
+            raise
+        raise PipelineError(
+            f"{name}: out of memory; allowed is what the machine has: lower batch_size or images in params.yaml, "
+            "or what else was raised there"
+        ) from None
 
 
 @app.command()

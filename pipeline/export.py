@@ -71,7 +71,7 @@ def to_onnx(network: nn.Module, about: Mapping[str, Any]) -> bytes:
     for part in (*model.graph.node, *model.graph.value_info):
         del part.metadata_props[:]  # where in the sources, on this machine, each came from
     onnx.helper.set_model_props(model, metadata.encode(about))
-    return model.SerializeToString()
+    return metadata.seal(model.SerializeToString())
 
 
 @torch.inference_mode()

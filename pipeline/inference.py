@@ -43,15 +43,20 @@ def _load_safetensors(path: Path) -> Network:
 def _load_onnx(path: Path) -> Network:
     import onnxruntime
 
-    if not path.exists():
-        raise metadata.no_such_model(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise metadata.no_such_model(path) from None
+    except OSError as error:
+        raise metadata.not_a_model(path, error.strerror) from None
+    metadata.check_seal(content, path)
     there = onnxruntime.get_available_providers()
     options = onnxruntime.SessionOptions()
     # Its threads would wait busily for the next picture, in the way of those that colour this one at full size.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in there]
     try:
-        session = onnxruntime.InferenceSession(path, options, providers)
+        session = onnxruntime.InferenceSession(content, options, providers)
     except Exception as error:  # of a dozen kinds, which have no more than this in common
         raise metadata.not_a_model(path, error) from None
     metadata.decode(session.get_modelmeta().custom_metadata_map, path, "colouriser")

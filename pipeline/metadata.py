@@ -1,5 +1,6 @@
 """What the file of a model says about it: JSON, as a string, which any format of models can hold."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.params import Architecture
 
 KEY = "colourgan"  # one for all: of several, safetensors makes another file each time, in another order
+SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"  # what follows, 64 bytes, is ONNX's ModelProto.metadata_props["sha256"]
 
 
 class About(BaseModel):
@@ -71,6 +73,22 @@ def decode(strings: Mapping[str, str], path: Path, kind: str) -> dict[str, Any]:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "what it says about itself"
         raise not_a_model(path, f"{where}: {fault['msg']}") from None
+
+
+def seal(onnx: bytes) -> bytes:
+    """An ONNX file with the SHA-256 of all its bytes behind them, as one more entry of its metadata."""
+    return onnx + SEAL + hashlib.sha256(onnx).hexdigest().encode()
+
+
+def check_seal(onnx: bytes, path: Path) -> None:
+    """The inverse of `seal`: nothing comes back, for any reader of ONNX takes the file as it is.
+
+    Raises:
+        PipelineError: the file is not as `export` wrote it.
+    """
+    end = len(onnx) - len(SEAL) - 64
+    if end < 0 or onnx != seal(onnx[:end]):
+        raise not_a_model(path, "it is not as `export` wrote it")
 
 
 def no_such_model(path: Path) -> PipelineError:

@@ -63,3 +63,22 @@ main()
     stopped = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert stopped.returncode == 130
     assert stopped.stderr == "error: download-target: stopped; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize("hunger", ["torch.empty(10**15)", "numpy.empty(10**15)"])
+def test_more_memory_than_there_is_is_one_line_that_names_what_to_lower(tmp_path, hunger):
+    shutil.copy("params.yaml", tmp_path)
+    code = f"""
+import warnings
+warnings.simplefilter("ignore")  # of torch.jit, when fastai is imported
+import numpy, torch, pipeline.train_unet
+from pipeline.__main__ import main
+pipeline.train_unet.run = lambda _: {hunger}
+main()
+"""
+    command = [sys.executable, "-c", code, "train-unet"]
+    failed = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: train-unet: out of memory")
+    assert "lower batch_size" in failed.stderr
+    assert failed.stderr.count("\n") == 1

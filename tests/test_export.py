@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import export, inference, models, report
+from pipeline import export, inference, metadata, models, report
 from pipeline.colourise import Colouriser
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
@@ -59,7 +59,7 @@ def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
     session = onnxruntime.InferenceSession(exported / "unet.onnx")
     assert [axis.shape for axis in session.get_inputs()] == [["pictures", 1, "height", "width"]]
     assert [axis.shape for axis in session.get_outputs()] == [["pictures", 2, "height", "width"]]
-    assert session.get_modelmeta().custom_metadata_map.keys() == {"colourgan"}
+    assert session.get_modelmeta().custom_metadata_map.keys() == {"colourgan", "sha256"}
     assert '"data":"cifar10"' in session.get_modelmeta().custom_metadata_map["colourgan"]
     content = (exported / "unet.onnx").read_bytes()
     assert str(Path(export.__file__).parents[1]).encode() not in content
@@ -141,4 +141,17 @@ def test_what_is_no_onnx_model_of_a_colouriser_is_refused_in_one_line(exported, 
     foreign = onnx.load(exported / "unet.onnx")
     del foreign.metadata_props[:]
     onnx.save(foreign, path)
+    assert "it is not as `export` wrote it" in refusal(inference.load, path)
+    path.write_bytes(metadata.seal(path.read_bytes()))
     assert "it says nothing about itself" in refusal(inference.load, path)
+    path.unlink()
+    path.mkdir()
+    assert "not a model of this project" in refusal(inference.load, path)
+
+
+def test_an_onnx_file_with_a_byte_changed_or_cut_off_anywhere_is_refused(exported, tmp_path):
+    path, content = tmp_path / "x.onnx", (exported / "unet.onnx").read_bytes()
+    for place in [*range(0, 1000, 101), *range(1000, len(content), 200_003), len(content) - 1]:
+        for changed in (content[:place], content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]):
+            path.write_bytes(changed)
+            assert "it is not as `export` wrote it" in refusal(inference.load, path)
