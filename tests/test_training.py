@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline.datasets.store import Split
@@ -15,6 +16,7 @@ from pipeline.training.average import MovingAverage
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 from pipeline.training.precision import autocast
+from pipeline.training.selection import Selection
 
 
 def pictures(count: int, size: int = 16) -> Split:
@@ -240,3 +242,27 @@ def test_black_pictures_in_a_batch_leave_the_gradient_finite():
     step.learn = SimpleNamespace(x=l, y=torch.full_like(ab, 0.2).detach(), pred=ab)
     step._paleness().backward()
     assert ab.grad.isfinite().all()
+
+
+def test_several_gpus_share_each_batch_and_leave_the_network_as_it_was_given(monkeypatch):
+    """Without a GPU, DataParallel hands the whole batch on: what is tested is that nothing trips over it."""
+
+    class Wrapper(Callback):
+        def after_batch(self):
+            wrappers.add(type(self.model))
+
+    def run() -> nn.Module:
+        seed_everything(0)
+        discriminator = critic()
+        step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=0.001), 100)
+        return train([step, MovingAverage(0.9), Selection(0.9), Wrapper()], epochs=1)
+
+    wrappers: set[type] = set()
+    one = run()
+    assert wrappers == {nn.Sequential}
+    wrappers.clear()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    several = run()
+    assert wrappers == {nn.DataParallel}
+    assert several.state_dict().keys() == one.state_dict().keys()
+    assert all(torch.equal(a, b) for a, b in zip(several.parameters(), one.parameters(), strict=True))

@@ -21,7 +21,7 @@ MINUTES = 5  # between checkpoints within an epoch
 
 
 def key(settings: Mapping[str, Any], inputs: Iterable[Path]) -> str:
-    """What tells a training run from any other, in hexadecimal: settings, files read, code, torch and device.
+    """What tells a training run from any other, in hexadecimal: settings, files read, code, torch and devices.
 
     Args:
         settings: whatever JSON can hold.
@@ -30,8 +30,8 @@ def key(settings: Mapping[str, Any], inputs: Iterable[Path]) -> str:
     code = Path(pipeline.__file__).parent
     files = [file for path in (*inputs, code) for file in sorted(path.rglob("*") if path.is_dir() else [path])]
     content = {str(file): sha256(file) for file in files if file.is_file() and file.suffix != ".pyc"}
-    device = str(torch.accelerator.current_accelerator(check_available=True))
-    run = json.dumps([settings, content, torch.__version__, device], sort_keys=True)
+    devices = [str(torch.accelerator.current_accelerator(check_available=True)), torch.accelerator.device_count()]
+    run = json.dumps([settings, content, torch.__version__, devices], sort_keys=True)
     return hashlib.sha256(run.encode()).hexdigest()[:16]
 
 

@@ -13,6 +13,7 @@ from fastai.torch_core import set_seed, trainable_params
 from torch import nn
 
 from pipeline.training.checkpoint import Finite
+from pipeline.training.parallel import Parallel
 from pipeline.training.precision import BFloat16
 
 WARM_UP = 0.1  # share of the steps
@@ -38,13 +39,15 @@ def learner(
 
     Args:
         batches: from `batches.loaders`.
-        network: trained in place. Its memory is laid out channels last, in which convolutions are faster.
+        network: trained in place, each batch shared among the GPUs if there are several. Its memory is laid out
+            channels last, in which convolutions are faster.
         loss: (prediction, target) → scalar.
         optimiser: a torch optimiser with its settings but for the learning rate.
         callbacks: behaviour besides the step.
         splitter: network → its parameters, in groups if they have learning rates of their own.
     """
     network.to(device=batches.device, memory_format=torch.channels_last)
+    several = [Parallel()] if torch.cuda.device_count() > 1 else []
     # Without fastai's own recorder and progress bar: History has a row an epoch, where they keep a number a step, which
     # fragments the memory, and fill log files.
     return Learner(
@@ -53,7 +56,7 @@ def learner(
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
         splitter=splitter,
-        cbs=[TrainEvalCallback(), BFloat16(), Finite(), *callbacks],
+        cbs=[TrainEvalCallback(), BFloat16(), Finite(), *several, *callbacks],
         default_cbs=False,
     )
 
