@@ -9,17 +9,20 @@ and in time.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.schedule import ParamScheduler
-from torch import nn
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -29,7 +32,7 @@ from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.results import summarise
 from pipeline.training import precision
-from pipeline.training.batches import default_device, fit_batch, flip, flip_and_zoom
+from pipeline.training.batches import default_device, fit_batch, flip_and_zoom
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything, warm_up_and_decay
 
@@ -64,32 +67,52 @@ def random_encoder() -> Iterator[None]:
     """The U-Net stands on nothing that was learnt."""
     build = train_unet.on_encoder
 
-    def untrained() -> tuple[nn.Module, dict[str, Any]]:
-        about = build()[1]
-        return generator.unet(about["architecture"]), about | {"data": "none"}
+    def untrained(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
+        about = build(dropout)[1]
+        return generator.unet(about["architecture"], dropout=dropout), about | {"data": "none"}
 
     with patch.object(train_unet, "on_encoder", untrained):
         yield
 
 
-BothWays, Average = generator.BothWays, train_gan.MovingAverage
-UNET: dict[str, Callable[[], Change]] = {
-    "U-Net": nullcontext,
-    "− pretraining": random_encoder,
-    "− Muon: AdamW": lambda: patch.object(train_unet, "Muon", torch.optim.AdamW),
-    "− decay: constant rate": lambda: patch.object(train_unet, "warm_up_and_decay", constant),
-    "− lower rate for the encoder": lambda: patch.object(train_unet, "warm_up_and_decay", alike),
-    "− dropout": lambda: patch.object(generator, "DROPOUT", 0.0),
-    "− zoom and turn: mirrored": lambda: patch.object(train_unet, "flip_and_zoom", flip),
-    "− bfloat16: float32": lambda: patch.object(precision, "autocast", in_float32),
-    "+ block at full resolution": lambda: patch.object(generator, "BothWays", with_last_cross),
+def look_at_nothing(discriminator: nn.Module, l: Tensor) -> dict[int, Tensor]:  # noqa: E741
+    """What a PatchGAN without an encoder sees with it."""
+    return {}
+
+
+BothWays = generator.BothWays
+
+
+class Ingredient(NamedTuple):
+    """How to do without it: in a context, or with other values in a section of params.yaml."""
+
+    without: Callable[[], Change] = nullcontext
+    values: Mapping[str, float] = MappingProxyType({})
+
+
+UNET = {
+    "U-Net": Ingredient(),
+    "− pretraining": Ingredient(random_encoder),
+    "− Muon: AdamW": Ingredient(lambda: patch.object(train_unet, "Muon", torch.optim.AdamW)),
+    "− decay: constant rate": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", constant)),
+    "− lower rate for the encoder": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", alike)),
+    "− dropout": Ingredient(values={"dropout": 0}),
+    "− zoom and turn: mirrored": Ingredient(values={"zoom": 0}),
+    "− bfloat16: float32": Ingredient(lambda: patch.object(precision, "autocast", in_float32)),
+    "+ block at full resolution": Ingredient(lambda: patch.object(generator, "BothWays", with_last_cross)),
 }
-GAN: dict[str, Callable[[], Change]] = {
-    "GAN": nullcontext,
-    "− encoder in the PatchGAN": lambda: patch.object(PatchDiscriminator, "look", lambda self, l: {}),  # noqa: E741
-    "− moving average": lambda: patch.object(train_gan, "MovingAverage", lambda decay: Average(0)),
-    "+ zoom and turn": lambda: patch.object(train_gan, "flip", flip_and_zoom),
+GAN = {
+    "GAN": Ingredient(),
+    "− encoder in the PatchGAN": Ingredient(lambda: patch.object(PatchDiscriminator, "look", look_at_nothing)),
+    "− moving average": Ingredient(values={"ema": 0}),
+    "− paleness": Ingredient(values={"colourfulness_weight": 0}),
+    "+ zoom and turn": Ingredient(lambda: patch.object(train_gan, "flip", partial(flip_and_zoom, zoom=0.25))),
 }
+
+
+def changed(settings: params.Params, section: str, values: Mapping[str, float]) -> params.Params:
+    """The parameters with other values in a section."""
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
 def measure(network: nn.Module) -> dict[str, float]:
@@ -105,17 +128,16 @@ def measure(network: nn.Module) -> dict[str, float]:
 def unet(settings: params.Params) -> nn.Module:
     """A trained U-Net."""
     seed_everything(settings.seed)
-    network, about = train_unet.on_encoder()
+    network, about = train_unet.on_encoder(settings.unet.dropout)
     train_unet.train(settings, network, about["data"] != "none")
     return network
 
 
-def gan(settings: params.Params, weights: dict[str, Any], architecture: str) -> nn.Module:
-    """A U-Net with these weights, trained on against a PatchGAN."""
+def gan(settings: params.Params, start: nn.Module) -> nn.Module:
+    """A copy of that U-Net, trained on against a PatchGAN."""
     seed_everything(settings.seed)
-    network = generator.unet(architecture)
-    network.load_state_dict(weights)
-    train_gan.train(settings, network, architecture)
+    network = deepcopy(start)
+    train_gan.train(settings, network, train_unet.on_encoder(0)[1]["architecture"])
     return network
 
 
@@ -128,25 +150,21 @@ def main() -> None:
     arguments = parser.parse_args()
 
     settings = params.load()
-    lengths = {"unet": arguments.epochs, "gan": arguments.gan_epochs}
-    changed = {
-        name: getattr(settings, name).model_copy(update={"epochs": epochs})
-        for name, epochs in lengths.items()
-        if epochs
-    }
-    settings = settings.model_copy(update=changed)
+    for section, epochs in (("unet", arguments.epochs), ("gan", arguments.gan_epochs)):
+        settings = changed(settings, section, {"epochs": epochs} if epochs else {})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    architecture = train_unet.on_encoder()[1]["architecture"]
-    weights: dict[str, Any] = {}
+    start = None
     rows = []
-    for name, change in {**UNET, **GAN}.items():
+    for name, ingredient in {**UNET, **GAN}.items():
+        section = "unet" if name in UNET else "gan"
+        chosen = changed(settings, section, ingredient.values)
         started = time.perf_counter()
-        with change():
-            network = unet(settings) if name in UNET else gan(settings, weights, architecture)
+        with ingredient.without():
+            network = gan(chosen, start) if section == "gan" else unet(chosen)
         seconds = time.perf_counter() - started
         rows.append({"recipe": name, **measure(network), "seconds": seconds})
-        if not weights:
-            weights = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+        if start is None:
+            start = deepcopy(network)
             network.both_ways = False  # that is a matter of painting, not of training
             rows.append({"recipe": "− mirror image", **measure(network), "seconds": seconds})
         table = pd.DataFrame(rows)

@@ -27,7 +27,7 @@ from pipeline.training.learner import seed_everything
 def pretrained(settings: params.Params, epochs: int) -> tuple[nn.Module, float | None]:
     """An untrained U-Net on an encoder that was trained for so many epochs, and that encoder's accuracy."""
     seed_everything(settings.seed)
-    network = unet(settings.pretrain.encoder.architecture)
+    network = unet(settings.pretrain.encoder.architecture, dropout=settings.unet.dropout)
     if not epochs:
         return network, None
     chosen = settings.pretrain.encoder.model_copy(update={"epochs": epochs})
@@ -39,7 +39,7 @@ def pretrained(settings: params.Params, epochs: int) -> tuple[nn.Module, float |
 def point(settings: params.Params, epochs: int | None) -> dict[str, float | None]:
     """Epochs and accuracy of one encoder, the one in models/ if none are given, and the last L1 of the U-Net on it."""
     if epochs is None:
-        network, about = train_unet.on_encoder()
+        network, about = train_unet.on_encoder(settings.unet.dropout)
         epochs, accuracy = about["training"]["epochs"], about.get("accuracy")
     else:
         network, accuracy = pretrained(settings, epochs)

@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from pipeline import params
 from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.plots import COLOURS
@@ -80,9 +81,10 @@ def measure(architecture: str, pictures: int, side: int, batch: int, folder: Pat
     np.save(folder / "train_labels.npy", np.zeros(pictures, np.int64))
 
     split = store.read(folder, "train")
-    batches = loaders(split, split, to_lightness_and_ab, flip_and_zoom, batch)
-    size, network, clock = fit_batch(batch, split.pictures), unet(architecture), Clock()
-    learn = learner(batches, network, nn.L1Loss(), partial(Muon, weight_decay=0.1), [clock])
+    settings, clock = params.load().unet, Clock()
+    batches = loaders(split, split, to_lightness_and_ab, partial(flip_and_zoom, zoom=settings.zoom), batch)
+    size, network = fit_batch(batch, split.pictures), unet(architecture, dropout=settings.dropout)
+    learn = learner(batches, network, nn.L1Loss(), partial(Muon, weight_decay=settings.weight_decay), [clock])
     learn.fit(1 + (WARM_UP + STEPS) // len(batches.train), cbs=warm_up_and_decay(1e-3))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # on Linux in KiB
 

@@ -2,9 +2,10 @@
 
 After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
 encoder, and are timed in one process. The study's is run once a seed; the tutorial's, which takes hours, with the first
-seed alone, as is a short U-Net: the study's with fewer epochs. Writes OUT/RECIPE-{unet,gan}-SEED.safetensors,
-OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on the test pictures, and OUT/recipes.png,
-skill on validation against minutes; prints how long each took to come as far as the tutorial.
+seed alone, as is a short U-Net: the study's with few epochs, and nothing against overfitting. Writes
+OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on
+the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each took to come as far as
+the tutorial.
 """
 
 import argparse
@@ -43,15 +44,16 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         stage: unet or gan.
         recipe: the study's or the tutorial's, or short.
         seed: of weights and order.
-        epochs: how many, by recipe; of one that is not there, as many as params.yaml says.
+        epochs: how many, by recipe; the study's has as many as params.yaml says.
         out: folder of the models.
     """
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
-    if stage == "unet":
-        network, about = train_unet.on_encoder()
-        chosen = settings.unet.model_copy(update={"epochs": epochs.get(recipe, settings.unet.epochs)})
+    if recipe == SHORT:
+        chosen = settings.unet.model_copy(update={"epochs": epochs[SHORT], "dropout": 0, "zoom": 0})
         settings = settings.model_copy(update={"unet": chosen})
+    if stage == "unet":
+        network, about = train_unet.on_encoder(0 if recipe == TUTORIAL else settings.unet.dropout)
     else:
         network, about = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
@@ -72,8 +74,9 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
 def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     """Write a colouriser that benchmarks/frontier.py can read."""
     target, encoder = (store.read_about(data)["name"] for data in (TARGET, DATA["encoder"]))
-    shared = {"architecture": architecture, "data": target, "encoder": encoder, "both_ways": network.both_ways}
-    models.save(path, network, kind="colouriser", seed=seed, unet={}, **shared)
+    about = {"architecture": architecture, "data": target, "encoder": encoder, "seed": seed, "unet": {}}
+    how = {"both_ways": network.both_ways, "dropout": network.dropout}
+    models.save(path, network, kind="colouriser", **about, **how)
 
 
 def grey_l1() -> float:

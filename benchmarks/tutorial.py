@@ -3,7 +3,7 @@
 The recipe is M. Shariatnia's ('Colorizing black & white images with U-Net
 and conditional GAN'): Adam at a constant rate, batches of 16, each picture converted to Lab by scikit-image in a
 DataLoader; then a PatchGAN of 64 filters and three down-steps, BCE + 100·L1, the discriminator first on each batch.
-The network is the study's, but for its dropout, and paints a picture as the study's does.
+The network is the study's, without dropout, and paints a picture as the study's does.
 """
 
 import os
@@ -103,9 +103,6 @@ def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) ->
 
 
 def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:
-    for module in network.modules():
-        if isinstance(module, nn.Dropout2d):
-            module.p = 0
     learn = learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
     learn.remove_cb(BFloat16)
     return learn

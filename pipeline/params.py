@@ -95,6 +95,8 @@ class UNet(Section):
     learning_rate: Rate
     encoder_learning_rate: Rate
     weight_decay: Fraction
+    dropout: Fraction
+    zoom: Fraction
 
 
 class GAN(Section):

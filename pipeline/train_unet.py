@@ -13,7 +13,7 @@ from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser
-from pipeline.training.batches import flip_and_zoom
+from pipeline.training.batches import flip, flip_and_zoom
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
@@ -22,10 +22,10 @@ from pipeline.training.muon import Muon
 ENCODER = Path("models/encoder.safetensors")
 
 
-def on_encoder() -> tuple[nn.Module, dict[str, Any]]:
+def on_encoder(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
     """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
     encoder, about = models.load(ENCODER, "classifier")
-    network = unet(about["architecture"])
+    network = unet(about["architecture"], dropout=dropout)
     network.layers[0].load_state_dict(encoder.body.state_dict())
     return network, about
 
@@ -33,7 +33,7 @@ def on_encoder() -> tuple[nn.Module, dict[str, Any]]:
 def run(params: Params) -> None:
     """Write models/unet.safetensors and plots/unet.csv (a row an epoch)."""
     seed_everything(params.seed)
-    network, about = on_encoder()
+    network, about = on_encoder(params.unet.dropout)
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", settings, [colouriser.TARGET, ENCODER])
     history = train(params, network, about["data"] != "none", checkpoint)
@@ -61,7 +61,8 @@ def train(params: Params, network: nn.Module, pretrained: bool, *callbacks: Call
     """
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
-    batches = colouriser.batches(params, params.unet.batch_size, flip_and_zoom)
+    augment = partial(flip_and_zoom, zoom=params.unet.zoom) if params.unet.zoom else flip
+    batches = colouriser.batches(params, params.unet.batch_size, augment)
     rate = params.unet.learning_rate
     schedule = warm_up_and_decay(params.unet.encoder_learning_rate if pretrained else rate, rate)
     training = learner(batches, network, nn.L1Loss(), muon, [history, *callbacks], encoder_and_decoder)

@@ -11,6 +11,8 @@ COLOURISER = {
     "encoder": "photos32",
     "seed": 0,
     "unet": {"epochs": 2},
+    "both_ways": True,
+    "dropout": 0,
 }
 CLASSIFIER = {
     "kind": "classifier",

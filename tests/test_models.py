@@ -19,12 +19,13 @@ from tests.painters import CLASSIFIER, COLOURISER
 def test_a_colouriser_is_rebuilt_from_its_file_alone(tmp_path):
     network = unet("resnet20").to(memory_format=torch.channels_last).eval()
     path = tmp_path / "models" / "unet.safetensors"
-    models.save(path, network, **COLOURISER)
+    models.save(path, network, **COLOURISER | {"dropout": 0.2})
     again, about = models.load(path, "colouriser")
     l = torch.rand(1, 1, 32, 32)  # noqa: E741
     with torch.inference_mode():
         torch.testing.assert_close(again(l), network(l))
     assert not again.training
+    assert {layer.p for layer in again.layers if isinstance(layer, nn.Dropout2d)} == {0.2}
     assert (about["data"], about["unet"]) == ("photos32", {"epochs": 2})
     assert [file.name for file in path.parent.iterdir()] == ["unet.safetensors"]
 

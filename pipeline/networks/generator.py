@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from pipeline.networks import encoder
 
-DROPOUT = 0.1  # share of the channels that training leaves out, behind the encoder and each block of the decoder
 BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small enough to be quick, large enough for all
 
 
@@ -17,6 +16,7 @@ class BothWays(DynamicUnet):
     """
 
     both_ways: bool
+    dropout: float
 
     def forward(self, l: Tensor) -> Tensor:  # noqa: E741
         """(N, 1, H, W) → (N, 2, H, W)."""
@@ -25,16 +25,17 @@ class BothWays(DynamicUnet):
         return (super().forward(l) + super().forward(l.flip(3)).flip(3)) / 2
 
 
-def unet(architecture: str, *, both_ways: bool = True) -> nn.Module:
+def unet(architecture: str, *, dropout: float = 0, both_ways: bool = True) -> nn.Module:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
-    resolution that looks at the input again: it would take as long as all that is before it. Training leaves out whole
-    channels (Tompson et al. 2015, section 3.2), because it soon knows few pictures by heart. The painting layer starts
+    resolution that looks at the input again: it would take as long as all that is before it. The painting layer starts
     near zero, because grey is a better guess than noise.
 
     Args:
         architecture: of the encoder.
+        dropout: share of the channels that training leaves out, behind the encoder and each block of the decoder
+            (Tompson et al. 2015, section 3.2), lest it soon know few pictures by heart.
         both_ways: see `BothWays`; right for L1, whose best guess is a median, but not for colours to look real.
     """
     body, _ = encoder.build(architecture, channels=1)
@@ -43,9 +44,9 @@ def unet(architecture: str, *, both_ways: bool = True) -> nn.Module:
     for layer in network.layers[:-1]:  # the last one wraps the result in a tensor subclass, which nothing needs
         layers.append(layer)
         if layer is body or isinstance(layer, UnetBlock):
-            layers.append(nn.Dropout2d(DROPOUT))
+            layers.append(nn.Dropout2d(dropout))
     network.layers = nn.ModuleList(layers)
-    network.both_ways = both_ways
+    network.both_ways, network.dropout = both_ways, dropout
     (painting,) = network.layers[-1]
     nn.init.normal_(painting.weight, 0, 0.001)
     nn.init.zeros_(painting.bias)

@@ -13,7 +13,6 @@ from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
 CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
-ZOOM = 0.25  # share of the side that a zoom may leave out; also the range of its turn, in radians
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -153,18 +152,23 @@ def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(cut[:, None], 0.5, shifted), labels
 
 
-def flip_and_zoom(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """For the U-Net: mirror, and zoom into half of the pictures by up to a third, turned by up to 7°, and shifted.
+def flip_and_zoom(rgb: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]:
+    """For the U-Net: mirror, and zoom into half of the pictures, turned and shifted.
 
     With few pictures a U-Net soon knows them by heart, though less so if they never look the same. Zooming blurs; half
     of them stay as sharp as those that it will be tested on.
+
+    Args:
+        rgb: (N, 3, H, W).
+        labels: (N,), which stay as they are.
+        zoom: share of the side that may be left out, at most; also the range of the turn, in radians.
     """
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(len(rgb), device=rgb.device)
 
-    side = uniform(1 - ZOOM, 1)  # of what is shown, as a share of the picture's
-    mirror, angle = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0), uniform(-ZOOM / 2, ZOOM / 2)
+    side = uniform(1 - zoom, 1)  # of what is shown, as a share of the picture's
+    mirror, angle = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0), uniform(-zoom / 2, zoom / 2)
     reach = 1 - side + 1 / 16  # a little over the border, which is reflected
     cosine, sine = side * angle.cos(), side * angle.sin()
     rows = (mirror * cosine, -sine, reach * uniform(-1, 1)), (mirror * sine, cosine, reach * uniform(-1, 1))

@@ -47,5 +47,6 @@ def save(name: str, network: nn.Module, rows: list[dict[str, float]], params: Pa
         kind="colouriser",
         seed=params.seed,
         both_ways=network.both_ways,
+        dropout=network.dropout,
         **about,
     )
