@@ -35,4 +35,5 @@ bench: install ## Compare the recipe with the tutorial's, take ingredients out, 
 	python benchmarks/recipes.py bench
 	python benchmarks/frontier.py bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors
 	python benchmarks/ablation.py bench
+	python benchmarks/encoders.py bench
 	python benchmarks/growth.py bench/growth.png
