@@ -124,9 +124,10 @@ def draw(curves: pd.DataFrame, path: Path) -> None:
     figure, (panels,) = plt.subplots(1, len(stages), dpi=120, layout="constrained", **shape)
     colours = {STUDY: COLOURS["gan"], SHORT: COLOURS["unet_gain"], TUTORIAL: COLOURS["unet"]}
     for axes, stage in zip(panels, stages, strict=True):
-        for (recipe, seed), run in curves[curves["stage"] == stage].groupby(["recipe", "seed"]):
-            label = recipe if seed == 0 else None
-            axes.plot(run["elapsed"] / 60, run["skill"], "o-", markersize=3, color=colours[recipe], label=label)
+        for recipe, runs in curves[curves["stage"] == stage].groupby("recipe"):
+            for place, (_, run) in enumerate(runs.groupby("seed")):
+                style = {"color": colours[recipe], "label": None if place else recipe}
+                axes.plot(run["elapsed"] / 60, run["skill"], "o-", markersize=3, **style)
         axes.set(title=titles[stage], xlabel="minutes", ylabel="skill on validation")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
