@@ -54,7 +54,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     known = table.dropna()
     axes.plot(known["accuracy"], known["skill"], "o-", color=COLOURS["unet"])
     for _, row in known.iterrows():
-        axes.annotate(f" {row['epochs']:.0f} epoch{'s' * (row['epochs'] > 1)}", (row["accuracy"], row["skill"]), va="top", fontsize="small")
+        label = f" {row['epochs']:.0f} epoch{'s' * (row['epochs'] > 1)}"
+        axes.annotate(label, (row["accuracy"], row["skill"]), va="top", fontsize="small")
     for skill in table[table["epochs"] == 0]["skill"]:
         axes.axhline(skill, color=COLOURS["grey"], linestyle=":", label="random weights")
         axes.legend(loc="lower right")
