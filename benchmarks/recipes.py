@@ -103,14 +103,18 @@ def times(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_figures(out: Path) -> pd.DataFrame:
-    """What evaluate measures, of each model that was saved, and of the real pictures."""
-    test = store.read(TARGET, "test")
+    """What evaluate measures, of each model that was saved, of the study's U-Nets × a gain, and of the real pictures."""
+    validation, test = (store.read(TARGET, split) for split in ("validation", "test"))
     device = default_device()
     judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
     paths = sorted(out.glob("*.safetensors"))
     colourisers = {path.stem: models.load(path, "colouriser")[0].to(device) for path in paths}
     ends = dict.fromkeys(("unet", "gan"), colourisers[f"{STUDY}-unet-0"])  # which summarise compares
     size = fit_batch(BATCH_SIZE, test.pictures)
+    for name in [name for name in colourisers if name.startswith(f"{STUDY}-unet")]:
+        unet = colourisers[name]
+        gain = evaluate.fit_gain(unet, validation.pictures, size, device)
+        colourisers[f"{name} × {gain:.2f}"] = lambda l, unet=unet, gain=gain: gain * unet(l)  # noqa: E741
     measured = evaluate.measure(test, colourisers | ends, 1, judge.to(device), size)
     results = summarise(measured, np.ones(len(test.pictures)))
     return pd.DataFrame({name: results[name] for name in ("real", *colourisers)}).T
