@@ -37,7 +37,7 @@ from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything, warm_up_and_decay
 
 BATCH_SIZE = 250  # pictures of 32×32
-FIGURES = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
+FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
 Change = AbstractContextManager[Any]
 
