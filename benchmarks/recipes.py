@@ -103,7 +103,7 @@ def times(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_figures(out: Path) -> pd.DataFrame:
-    """What evaluate measures, of each model that was saved, of the study's U-Nets × a gain, and of the real pictures."""
+    """What evaluate measures, of each saved model, of the study's U-Nets × a gain, and of the real pictures."""
     validation, test = (store.read(TARGET, split) for split in ("validation", "test"))
     device = default_device()
     judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
