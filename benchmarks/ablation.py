@@ -106,6 +106,7 @@ GAN = {
     "− encoder in the PatchGAN": Ingredient(lambda: patch.object(PatchDiscriminator, "look", look_at_nothing)),
     "− moving average": Ingredient(values={"ema": 0}),
     "− paleness": Ingredient(values={"colourfulness_weight": 0}),
+    "− Fréchet distance": Ingredient(values={"frechet_weight": 0}),
     "+ zoom and turn": Ingredient(lambda: patch.object(train_gan, "flip", partial(flip_and_zoom, zoom=0.25))),
 }
 
@@ -137,7 +138,11 @@ def gan(settings: params.Params, start: nn.Module) -> nn.Module:
     """A copy of that U-Net, trained on against a PatchGAN."""
     seed_everything(settings.seed)
     network = deepcopy(start)
-    train_gan.train(settings, network, train_unet.on_encoder(0)[1]["architecture"])
+    architecture, features = (
+        train_unet.on_encoder(0)[1]["architecture"],
+        train_gan.features(store.read_about(TARGET)["name"]),
+    )
+    train_gan.train(settings, network, architecture, features)
     return network
 
 

@@ -58,7 +58,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         network, about = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
         "unet": lambda: train_unet.train(settings, network, pretrained=True),
-        "gan": lambda: train_gan.train(settings, network, about["architecture"])[0],
+        "gan": lambda: train_gan.train(settings, network, about["architecture"], train_gan.features(about["data"]))[0],
     }
     theirs: dict[str, Callable[[], History]] = {
         "unet": lambda: tutorial.l1_alone(settings, network, epochs[TUTORIAL]),

@@ -31,6 +31,7 @@ class Network(StrEnum):
     """What is pretrained."""
 
     encoder = "encoder"
+    features = "features"
     judge = "judge"
 
 
@@ -69,7 +70,7 @@ def download(role: Role) -> None:
 
 @app.command()
 def pretrain(network: Network) -> None:
-    """Train a classifier: the encoder, of greyscale pictures, or the judge, of colour pictures."""
+    """Train a classifier: the encoder, of greyscale pictures, or the features or the judge, of colour pictures."""
     with _stage(f"pretrain-{network.value}") as checked:
         from pipeline import pretrain
 

@@ -81,9 +81,10 @@ class Classifier(Section):
 
 
 class Pretrain(Section):
-    """The two classifiers: the encoder of the U-Net and the judge of the evaluation."""
+    """The classifiers: the encoder of the U-Net, the features in the GAN's loss and the judge of the evaluation."""
 
     encoder: Classifier
+    features: Classifier
     judge: Classifier
 
 
@@ -106,6 +107,7 @@ class GAN(Section):
     batch_size: BatchSize
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness_weight: Annotated[float, Field(ge=0, le=1_000_000)]
+    frechet_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness: Annotated[float, Field(ge=0, le=1)]
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate

@@ -1,4 +1,4 @@
-"""Stage 2: pretrain the encoder (a classifier of greyscale pictures) and the judge (one of colour pictures)."""
+"""Stage 2: pretrain classifiers: the encoder, of greyscale pictures, the features and the judge, of colour pictures."""
 
 import json
 import pickle
@@ -35,9 +35,13 @@ from pipeline.training.muon import Muon
 
 LABEL_SMOOTHING = 0.1
 
-Name = Literal["encoder", "judge"]
-DATA = {"encoder": Path("data/encoder"), "judge": Path("data/target")}
-INPUTS: dict[str, tuple[int, Prepare]] = {"encoder": (1, to_lightness_and_labels), "judge": (3, to_rgb_and_labels)}
+Name = Literal["encoder", "features", "judge"]
+DATA = {"encoder": Path("data/encoder"), "features": Path("data/target"), "judge": Path("data/target")}
+INPUTS: dict[str, tuple[int, Prepare]] = {
+    "encoder": (1, to_lightness_and_labels),
+    "features": (3, to_rgb_and_labels),
+    "judge": (3, to_rgb_and_labels),
+}
 
 
 def run(name: Name, params: Params) -> None:
@@ -103,7 +107,7 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7).
 
     Args:
-        name: encoder or judge.
+        name: encoder, features or judge.
         settings: its own.
         data: what data/ROLE/about.json says.
         callbacks: behaviour besides the step.

@@ -1,4 +1,4 @@
-"""Stage 4: train the U-Net on, against a PatchGAN that sees (L, ab), with BCE + λ·L1 + μ·paleness."""
+"""Stage 4: train the U-Net on, against a PatchGAN, with BCE + λ·L1 + μ·paleness + ν·Fréchet distance."""
 
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.frechet import FrechetLoss
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 from pipeline.training.selection import Selection
 
-UNET = Path("models/unet.safetensors")
+UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetensors")
 
 
 def run(params: Params) -> None:
@@ -29,20 +30,38 @@ def run(params: Params) -> None:
     seed_everything(params.seed)
     network, about = models.load(UNET, "colouriser")
     settings = params.model_dump(include={"seed", "images", "gan"})
-    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET])
-    history, share = train(params, network, about["architecture"], checkpoint)
+    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET, FEATURES])
+    history, share = train(params, network, about["architecture"], features(about["data"]), checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
     colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), share=share)
     checkpoint.remove()
 
 
-def train(params: Params, network: nn.Module, architecture: str, *callbacks: Callback) -> tuple[History, float]:
+def features(data: str) -> nn.Module:
+    """The body of the classifier of colour pictures, for `FrechetLoss`.
+
+    Args:
+        data: what it must have been trained on.
+
+    Raises:
+        PipelineError: there is no such model, or it was trained on other pictures.
+    """
+    classifier, about = models.load(FEATURES, "classifier")
+    if about["data"] != data:
+        raise PipelineError(f"{FEATURES}: given one trained on {about['data']}, needed {data}; run `dvc repro`")
+    return classifier.body
+
+
+def train(
+    params: Params, network: nn.Module, architecture: str, eye: nn.Module, *callbacks: Callback
+) -> tuple[History, float]:
     """Train a U-Net, in place, against a PatchGAN that sees with the encoder that the U-Net has now.
 
     Args:
         params: all of them.
         network: trained with L1 alone.
         architecture: of its encoder.
+        eye: what `features` gives.
         callbacks: behaviour besides the step.
 
     Returns:
@@ -64,18 +83,20 @@ def train(params: Params, network: nn.Module, architecture: str, *callbacks: Cal
         params.gan.l1_weight,
         params.gan.colourfulness_weight,
     )
+    frechet = FrechetLoss(eye, params.gan.frechet_weight)
     history = History(
         parts={
             "train_l1": lambda _: step.l1,
             "adversarial": lambda _: step.adversarial,
             "paleness": lambda _: step.paleness,
+            "frechet_distance": lambda _: frechet.distance,
             "discriminator_real": lambda _: step.real,
             "discriminator_fake": lambda _: step.fake,
         },
         measures=colouriser.MEASURES,
     )
     selection = Selection(params.gan.colourfulness)
-    callbacks = [step, MovingAverage(params.gan.ema), history, selection, *callbacks]
+    callbacks = [step, frechet, MovingAverage(params.gan.ema), history, selection, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
     return history, selection.share
 

@@ -22,14 +22,14 @@ SOURCES = [
     "pipeline",
 ]
 ALL = {
-    *("download@target", "download@encoder", "pretrain@encoder", "pretrain@judge"),
+    *("download@target", "download@encoder", "pretrain@encoder", "pretrain@features", "pretrain@judge"),
     *("train_unet", "train_gan", "evaluate"),
 }
 OUTPUTS = {
     *("data/target", "data/encoder"),
-    *(f"models/{name}.safetensors" for name in ("encoder", "judge", "unet", "gan")),
-    *(f"metrics/{name}.json" for name in ("encoder", "judge", "evaluate")),
-    *(f"plots/{name}.csv" for name in ("encoder", "judge", "unet", "gan")),
+    *(f"models/{name}.safetensors" for name in ("encoder", "features", "judge", "unet", "gan")),
+    *(f"metrics/{name}.json" for name in ("encoder", "features", "judge", "evaluate")),
+    *(f"plots/{name}.csv" for name in ("encoder", "features", "judge", "unet", "gan")),
     *("plots/before_after.gif", "plots/curves.png", "plots/grid.png", "plots/test_l1.png"),
 }
 
@@ -38,7 +38,7 @@ def small() -> dict[str, Any]:
     """params.yaml with little to do, on the photographs that installed packages carry."""
     params = yaml.safe_load(Path("params.yaml").read_text())
     params |= {"case": "photos", "images": 600}
-    for section in (params["pretrain"]["encoder"], params["pretrain"]["judge"], params["unet"], params["gan"]):
+    for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
         section |= {"epochs": 2, "batch_size": 24}
     params["evaluate"] |= {"resamples": 100, "grid": 3}
     return params

@@ -11,7 +11,7 @@ from tests.archives import draw
 def settings(tmp_path, monkeypatch):
     """params.yaml with an epoch of everything; the work goes on in an empty folder."""
     content = params.load().model_dump()
-    for section in (content["pretrain"]["encoder"], content["pretrain"]["judge"], content["unet"], content["gan"]):
+    for section in (*content["pretrain"].values(), content["unet"], content["gan"]):
         section["epochs"] = 1
     content["evaluate"] |= {"resamples": 100, "grid": 8}
     monkeypatch.chdir(tmp_path)
@@ -28,8 +28,8 @@ def study(content: dict, counts: dict[str, int], side: int, label: int = 0) -> p
         start += count
     for role in pretrain.DATA.values():
         store.write(role, {"name": "few", "classes": ["a", "b", "c"]}, splits)
-    pretrain.run("encoder", checked)
-    pretrain.run("judge", checked)
+    for name in pretrain.DATA:
+        pretrain.run(name, checked)
     train_unet.run(checked)
     train_gan.run(checked)
     return checked

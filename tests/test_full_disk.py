@@ -14,7 +14,8 @@ from pipeline.errors import PipelineError
 from pipeline.pretrain import DATA
 from tests.archives import draw
 
-STAGES = ["download target", "pretrain encoder", "pretrain judge", "train-unet", "train-gan", "evaluate"]
+PRETRAIN = [f"pretrain {name}" for name in DATA]
+STAGES = ["download target", *PRETRAIN, "train-unet", "train-gan", "evaluate"]
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def project(tmp_path, monkeypatch):
     """A folder with params.yaml, an epoch of everything, and a few pictures."""
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["case"] = "photos"
-    for section in (content["pretrain"]["encoder"], content["pretrain"]["judge"], content["unet"], content["gan"]):
+    for section in (*content["pretrain"].values(), content["unet"], content["gan"]):
         section["epochs"] = 1
     content["evaluate"] |= {"resamples": 100, "grid": 4}
     monkeypatch.chdir(tmp_path)

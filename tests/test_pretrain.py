@@ -18,7 +18,7 @@ def settings(tmp_path, monkeypatch):
     checked = params.load()
     quick = {"epochs": 8, "batch_size": 4}  # of 32×32, so 16 of the 16×16 pictures here
     classifiers = checked.pretrain.model_copy(
-        update={name: getattr(checked.pretrain, name).model_copy(update=quick) for name in ("encoder", "judge")}
+        update={name: getattr(checked.pretrain, name).model_copy(update=quick) for name in pretrain.DATA}
     )
     unet = checked.unet.model_copy(update={"epochs": 1, "batch_size": 16})
     monkeypatch.chdir(tmp_path)
@@ -37,7 +37,9 @@ def write_pictures(role: str, classes: int) -> None:
     store.write(pretrain.DATA["encoder"].parent / role, {"name": "stripes", "classes": ["a"] * classes}, splits)
 
 
-@pytest.mark.parametrize(("name", "role", "channels"), [("encoder", "encoder", 1), ("judge", "target", 3)])
+@pytest.mark.parametrize(
+    ("name", "role", "channels"), [("encoder", "encoder", 1), ("features", "target", 3), ("judge", "target", 3)]
+)
 def test_a_classifier_learns_its_own_data_set_and_reports_its_accuracy(settings, name, role, channels, tmp_path):
     write_pictures(role, classes=4)
     pretrain.run(name, settings)

@@ -39,8 +39,8 @@ class AdversarialStep(Callback):
         self.colourfulness_weight = colourfulness_weight
 
     def before_fit(self) -> None:
-        """Move the discriminator to where the generator is."""
-        self.discriminator.to(self.dls.device).train()
+        """Move the discriminator to where the generator is, and lay it out like that."""
+        self.discriminator.to(device=self.dls.device, memory_format=torch.channels_last).train()
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""

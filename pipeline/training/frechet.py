@@ -1,0 +1,120 @@
+"""A loss that makes features of painted pictures as varied as those of real ones, as a fastai callback."""
+
+from typing import Any
+
+import torch
+from fastai.callback.core import Callback
+from torch import Tensor, nn
+
+from pipeline.colour import l_ab_to_rgb
+from pipeline.training.precision import autocast
+
+PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
+ENOUGH = 16  # pictures for each feature, before a covariance is worth anything
+EVERY = 5  # batches from one transport map to the next; it takes as long as a tenth of a step
+RIDGE = 1e-4  # of the mean variance, added to each feature's, lest few pictures leave one without any
+TINY = 1e-12  # if none has any
+
+
+class FrechetLoss(Callback):
+    """Add ν times the Fréchet distance between the features of painted and of real pictures to the loss.
+
+    A PatchGAN sees patches of single pictures. That all horses are painted in the same brown it cannot see; mean and
+    covariance of features over many pictures tell (Mathiasen & Hvilshøj 2020, 'Backpropagating through Fréchet
+    Inception Distance'). They are moving averages over the same batches, painted and real, so that chance in which
+    pictures these are hardly counts. With the optimal transport map m between both Gaussians (see `transport`), the
+    gradient of the distance with respect to each of N painted pictures' features x is 2/N (x − m(x)), which is that of
+    the mean of |x − m(x)|² where m is held: each picture's features are drawn to where real ones of their rank lie.
+
+    Args:
+        features: the body of a classifier of rgb in [0, 1], as `encoder.build` makes it; its weights are not changed.
+        weight: ν.
+    """
+
+    order = 20  # after the adversarial step, which it adds to
+
+    def __init__(self, features: nn.Module, weight: float):
+        self.features, self.weight = features.eval().requires_grad_(False), weight
+
+    def before_fit(self) -> None:
+        """Start with no averages."""
+        self.features.to(device=self.dls.device, memory_format=torch.channels_last)  # in which it is faster
+        self.seen = 0  # pictures
+        self.averages: dict[str, list[Tensor]] = {}  # painted and real → mean (F,) and mean of the products (F, F)
+        self.map: dict[str, Tensor] = {}
+        self.batches = 0
+        self.distance = torch.zeros(())
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {name: getattr(self, name) for name in ("seen", "averages", "map", "batches", "distance")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        vars(self).update(state)
+
+    def after_loss(self) -> None:
+        """Add to the loss, once enough pictures were seen."""
+        if not self.training:
+            return
+        painted = self._features(self.pred)
+        with torch.no_grad():
+            self._average(painted=painted, real=self._features(self.y))
+        if self.seen < ENOUGH * painted.shape[1]:
+            return
+        if self.batches % EVERY == 0 or not self.map:
+            self._update_map()
+        self.batches += 1
+        mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
+        there = goal + (painted.detach() - mean) @ matrix
+        self.learn.loss_grad = self.loss_grad + self.weight * (painted - there).square().sum(1).mean()
+        self.learn.loss = self.learn.loss_grad.detach()
+
+    def _features(self, ab: Tensor) -> Tensor:
+        """(N, 2, H, W) → (N, F)."""
+        rgb = l_ab_to_rgb(self.x, ab)
+        with autocast(self.dls.device):
+            return self.features(rgb).float().mean((2, 3))
+
+    def _average(self, **batch: Tensor) -> None:
+        count = len(batch["real"])
+        self.seen += count
+        for name, features in batch.items():
+            x = features.cpu().double()  # float32 is too coarse for roots, and not every device has more
+            new = [x.mean(0), x.T @ x / count]
+            old = self.averages.get(name, new)
+            self.averages[name] = [a.lerp(b, count / min(self.seen, PICTURES)) for a, b in zip(old, new, strict=True)]
+
+    def _update_map(self) -> None:
+        means, covariances = {}, {}
+        for name, (mean, products) in self.averages.items():
+            covariance = products - mean[:, None] * mean
+            ridge = RIDGE * covariance.diagonal().mean() + TINY
+            means[name], covariances[name] = mean, covariance + ridge * torch.eye(len(mean), dtype=mean.dtype)
+        matrix, between = transport(covariances["painted"], covariances["real"])
+        self.distance = (means["painted"] - means["real"]).square().sum() + between
+        self.map = {"mean": means["painted"], "matrix": matrix, "goal": means["real"]}
+
+
+def transport(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix T = Σ₁^-½ (Σ₁^½ Σ₂ Σ₁^½)^½ Σ₁^-½ that makes Σ₂ of Σ₁ (T Σ₁ T = Σ₂) with the least movement.
+
+    Of two Gaussians, x → µ₂ + T (x − µ₁) is the optimal transport map, and what it moves x by, squared and on average,
+    their Fréchet distance (Dowson & Landau 1982; Peyré & Cuturi 2019, 'Computational Optimal Transport', remark 2.31).
+
+    Args:
+        first: covariance Σ₁, (F, F), which must be regular.
+        second: covariance Σ₂, (F, F).
+
+    Returns:
+        T, (F, F), and tr(Σ₁ + Σ₂ − 2 (Σ₁^½ Σ₂ Σ₁^½)^½), a scalar.
+    """
+    root, inverse = _power(first, 0.5), _power(first, -0.5)
+    middle = _power(root @ second @ root, 0.5)
+    return inverse @ middle @ inverse, (first + second - 2 * middle).trace()
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Of a symmetric matrix without negative eigenvalues, but by rounding."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors * values.clamp_min(torch.finfo(values.dtype).tiny) ** exponent @ vectors.T
