@@ -138,10 +138,8 @@ def gan(settings: params.Params, start: nn.Module) -> nn.Module:
     """A copy of that U-Net, trained on against a PatchGAN."""
     seed_everything(settings.seed)
     network = deepcopy(start)
-    architecture, features = (
-        train_unet.on_encoder(0)[1]["architecture"],
-        train_gan.features(store.read_about(TARGET)["name"]),
-    )
+    architecture = train_unet.on_encoder(0)[1]["architecture"]
+    features = train_gan.features(store.read_about(TARGET)["name"])
     train_gan.train(settings, network, architecture, features)
     return network
 

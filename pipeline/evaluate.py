@@ -77,10 +77,7 @@ def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    path = _path(name)
-    network, about = models.load(path, kind)
-    if about["data"] != target:
-        raise PipelineError(f"{path}: given one trained on {about['data']}, needed {target}; run `dvc repro`")
+    network, about = models.load(_path(name), kind, target)
     return network.to(device=default_device(), memory_format=torch.channels_last), about
 
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipeline import metadata
+from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
@@ -33,14 +34,20 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
     write_all({path: lambda unfinished: unfinished.write_bytes(content)})
 
 
-def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
+def load(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild a network from its file alone.
+
+    Args:
+        path: the file.
+        kind: classifier or colouriser.
+        data: what it must have been trained on, if that matters.
 
     Returns:
         The network, in evaluation mode on the CPU, and what its file says about it.
 
     Raises:
-        PipelineError: there is no such file, it is not a model, one of another kind, or not as it was saved.
+        PipelineError: there is no such file, it is not a model, one of another kind, or not as it was saved, or it was
+            trained on other pictures.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -58,6 +65,8 @@ def load(path: Path, kind: str) -> tuple[nn.Module, dict[str, Any]]:
     except RuntimeError:  # torch names each weight, over many lines
         reason = f"its weights are not those of this version's {kind} on a {about['architecture']}"
         raise metadata.not_a_model(path, reason) from None
+    if data not in (None, about["data"]):
+        raise PipelineError(f"{path}: given one trained on {about['data']}, needed {data}; run `dvc repro`")
     return network.eval(), about
 
 

@@ -46,10 +46,7 @@ def features(data: str) -> nn.Module:
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    classifier, about = models.load(FEATURES, "classifier")
-    if about["data"] != data:
-        raise PipelineError(f"{FEATURES}: given one trained on {about['data']}, needed {data}; run `dvc repro`")
-    return classifier.body
+    return models.load(FEATURES, "classifier", data)[0].body
 
 
 def train(

@@ -11,7 +11,7 @@ from pipeline.training.precision import autocast
 
 PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
 ENOUGH = 16  # pictures for each feature, before a covariance is worth anything
-EVERY = 5  # batches from one transport map to the next; it takes as long as a tenth of a step
+EVERY = 5  # batches from one transport map to the next, which decomposes matrices
 RIDGE = 1e-4  # of the mean variance, added to each feature's, lest few pictures leave one without any
 TINY = 1e-12  # if none has any
 
@@ -62,7 +62,7 @@ class FrechetLoss(Callback):
             self._average(painted=painted, real=self._features(self.y))
         if self.seen < ENOUGH * painted.shape[1]:
             return
-        if self.batches % EVERY == 0 or not self.map:
+        if self.batches % EVERY == 0:
             self._update_map()
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
@@ -74,7 +74,7 @@ class FrechetLoss(Callback):
         """(N, 2, H, W) → (N, F)."""
         rgb = l_ab_to_rgb(self.x, ab)
         with autocast(self.dls.device):
-            return self.features(rgb).float().mean((2, 3))
+            return self.features(rgb).float().mean((2, 3))  # the mean in float32, for which bfloat16 is too coarse
 
     def _average(self, **batch: Tensor) -> None:
         count = len(batch["real"])
@@ -109,12 +109,13 @@ def transport(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         T, (F, F), and tr(Σ₁ + Σ₂ − 2 (Σ₁^½ Σ₂ Σ₁^½)^½), a scalar.
     """
-    root, inverse = _power(first, 0.5), _power(first, -0.5)
-    middle = _power(root @ second @ root, 0.5)
+    root, inverse = _powers(first, 0.5, -0.5)
+    (middle,) = _powers(root @ second @ root, 0.5)
     return inverse @ middle @ inverse, (first + second - 2 * middle).trace()
 
 
-def _power(matrix: Tensor, exponent: float) -> Tensor:
+def _powers(matrix: Tensor, *exponents: float) -> list[Tensor]:
     """Of a symmetric matrix without negative eigenvalues, but by rounding."""
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp_min(torch.finfo(values.dtype).tiny) ** exponent @ vectors.T
+    values = values.clamp_min(torch.finfo(values.dtype).tiny)
+    return [vectors * values**exponent @ vectors.T for exponent in exponents]
