@@ -1,4 +1,4 @@
-"""How time and memory of the U-Net's training grow: `python benchmarks/growth.py PICTURE [--architecture resnet10]`.
+"""How time and memory of the U-Net's training grow: `python benchmarks/growth.py PICTURE [--architecture vgg8]`.
 
 Needs no data. Each point is some steps of `train_unet`'s recipe in a process of its own, on pictures of noise that lie
 on disk as the stages leave them. Draws seconds an epoch and the largest memory of the process against the number of
@@ -135,7 +135,7 @@ def main() -> None:
     """Measure all points, print and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--architecture", default="resnet10", help="of the encoder")
+    parser.add_argument("--architecture", default="vgg8", help="of the encoder")
     arguments = parser.parse_args()
 
     best = matrix_product()

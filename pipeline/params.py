@@ -12,7 +12,7 @@ from pipeline.errors import ParamsError
 
 DatasetName = Literal["cifar10", "stl10", "photos32", "photos96", "folder"]
 EncoderName = DatasetName | Literal["imagenet", "none"]
-Architecture = Literal["resnet10", "resnet20", "resnet18", "resnet34"]
+Architecture = Literal["vgg8", "resnet20", "resnet18", "resnet34"]
 
 
 def _printable(value: Any) -> Any:

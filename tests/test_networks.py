@@ -25,7 +25,7 @@ def test_resnet20_has_the_weights_of_the_paper():
     assert weights(Classifier("resnet20", channels=3, classes=10)) == pytest.approx(0.27e6, rel=0.03)
 
 
-@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18", "resnet34"])
+@pytest.mark.parametrize("architecture", ["vgg8", "resnet20", "resnet18", "resnet34"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_classifier_decides_by_its_features(architecture, channels):
     network = Classifier(architecture, channels, classes=7).eval()
@@ -36,7 +36,7 @@ def test_a_classifier_decides_by_its_features(architecture, channels):
     assert network(x).shape == (2, 7)
 
 
-@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18"])
+@pytest.mark.parametrize("architecture", ["vgg8", "resnet20", "resnet18"])
 @pytest.mark.parametrize("size", [(32, 32), (96, 96), (33, 47)])
 def test_a_unet_paints_two_channels_at_any_size(architecture, size):
     network = unet(architecture).eval()
@@ -47,7 +47,7 @@ def test_a_unet_paints_two_channels_at_any_size(architecture, size):
 
 
 def test_a_unet_paints_a_mirrored_picture_with_mirrored_colours():
-    network, l = unet("resnet10"), torch.rand(4, 1, 32, 32)  # noqa: E741
+    network, l = unet("vgg8"), torch.rand(4, 1, 32, 32)  # noqa: E741
     nn.init.normal_(network.layers[-1][0].weight)
     with torch.inference_mode():
         assert not torch.allclose(network.train()(l.flip(3)), network(l).flip(3), atol=0.1)
@@ -66,7 +66,7 @@ def test_the_first_layer_of_a_unet_takes_a_classifiers_body():
 
 @pytest.mark.parametrize(("downsamplings", "patch"), [(1, 12), (2, 26), (3, 54)])
 def test_each_verdict_of_the_discriminator_sees_one_patch(downsamplings, patch):
-    network = PatchDiscriminator(body("resnet10"), 4, downsamplings).eval()
+    network = PatchDiscriminator(body("vgg8"), 4, downsamplings).eval()
     l, ab = torch.zeros(1, 1, 128, 128), torch.zeros(1, 2, 128, 128, requires_grad=True)  # noqa: E741
     logits = network(l, ab, network.look(l))
     middle = logits.shape[-1] // 2
@@ -75,7 +75,7 @@ def test_each_verdict_of_the_discriminator_sees_one_patch(downsamplings, patch):
     assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [patch, patch]
 
 
-@pytest.mark.parametrize("architecture", ["resnet10", "resnet20", "resnet18"])
+@pytest.mark.parametrize("architecture", ["vgg8", "resnet20", "resnet18"])
 @pytest.mark.parametrize("size", [32, 50])
 def test_the_discriminator_looks_at_lightness_and_at_what_the_encoder_sees_in_it(architecture, size):
     network = PatchDiscriminator(body(architecture), 4, 2).eval()
@@ -88,7 +88,7 @@ def test_the_discriminator_looks_at_lightness_and_at_what_the_encoder_sees_in_it
 
 
 def test_the_encoder_in_the_discriminator_does_not_learn():
-    network = PatchDiscriminator(body("resnet10"), 4, 2).train()
+    network = PatchDiscriminator(body("vgg8"), 4, 2).train()
     before = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
     l, ab = torch.rand(8, 1, 32, 32), torch.rand(8, 2, 32, 32)  # noqa: E741
     network(l, ab, network.look(l)).sum().backward()

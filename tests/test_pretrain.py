@@ -66,7 +66,7 @@ def test_an_encoder_of_nothing_has_random_weights_and_no_accuracy(settings, tmp_
     pretrain.run("encoder", settings)
     assert json.loads((tmp_path / "metrics/encoder.json").read_text()) == {"data": "none"}
     _, about = models.load(tmp_path / "models/encoder.safetensors", "classifier")
-    assert (about["data"], about["architecture"]) == ("none", "resnet10")
+    assert (about["data"], about["architecture"]) == ("none", "vgg8")
     assert pd.read_csv(tmp_path / "plots/encoder.csv").empty
 
 

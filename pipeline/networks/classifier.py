@@ -9,7 +9,7 @@ class Classifier(nn.Module):
     """Encoder, global average pooling, linear head.
 
     Args:
-        architecture: of the encoder: resnet10, resnet20, resnet18 or resnet34.
+        architecture: of the encoder: vgg8, resnet20, resnet18 or resnet34.
         channels: 1 for lightness in [-1, 1], 3 for RGB in [0, 1].
         classes: how many there are to tell apart.
     """

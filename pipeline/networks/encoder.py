@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
 
 def resnet20(channels: int) -> nn.Sequential:
     """ResNet-20 as He et al. (2016, section 4.2) made it for CIFAR-10: three groups of 16, 32 and 64 channels."""
-    stem = nn.Sequential(nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
+    stem = nn.Sequential(*_convolution(channels, 16))
     groups = [
         nn.Sequential(BasicBlock(wide_in, wide_out, stride), *(BasicBlock(wide_out, wide_out) for _ in range(2)))
         for wide_in, wide_out, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2))
@@ -38,44 +38,26 @@ def resnet20(channels: int) -> nn.Sequential:
     return _initialised(nn.Sequential(stem, *groups))
 
 
-def resnet10(channels: int) -> nn.Sequential:
-    """A ResNet for small pictures and little time: most of its work is dense, and little at full resolution.
+def vgg8(channels: int) -> nn.Sequential:
+    """A VGG (Simonyan & Zisserman 2015) for small pictures and little time: seven convolutions, and the head.
 
-    After Page's ResNet-9 (2018, 'How to train your ResNet', part 4), narrower: a stem of two convolutions that halves
-    the sides, then groups of 48, 96 and 192 channels at 1/2, 1/4 and 1/8 of the side. A CPU does more operations a
-    second in it than in ResNet-20, because its convolutions are fewer and wider.
+    A stem, then three pairs of convolutions, which halve the sides and have 64, 192 and 256 channels. Most of its work
+    is dense, and little at full resolution, so that a device does more operations a second in it than in ResNet-20.
+    After the network of Jordan (2024, '94% on CIFAR-10 in 3.29 Seconds on a Single GPU', section 3.1), with a border
+    around each convolution, as a U-Net needs it.
     """
-    stem = nn.Sequential(
-        nn.Conv2d(channels, 24, 3, 1, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True), *_halve(24, 48)
-    )
-    groups = [
-        nn.Sequential(_halve(wide_in, wide_out), Residual(wide_out)) for wide_in, wide_out in ((48, 96), (96, 192))
-    ]
-    return _initialised(nn.Sequential(stem, Residual(48), *groups))
+    stem = nn.Sequential(*_convolution(channels, 24), *_pair(24, 64))
+    return _initialised(nn.Sequential(stem, _pair(64, 192), _pair(192, 256)))
 
 
-def _halve(channels_in: int, channels_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
+def _pair(channels_in: int, channels_out: int) -> nn.Sequential:
+    halved = _convolution(channels_in, channels_out, nn.MaxPool2d(2))
+    return nn.Sequential(*halved, *_convolution(channels_out, channels_out))
 
 
-class Residual(nn.Sequential):
-    """Two convolutions, whose result is added to what came in and not rectified again (as in Page's ResNet-9)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        for _ in range(2):
-            self.append(nn.Conv2d(channels, channels, 3, 1, 1, bias=False))
-            self.append(nn.BatchNorm2d(channels))
-            self.append(nn.ReLU(inplace=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) → the same."""
-        return x + super().forward(x)
+def _convolution(channels_in: int, channels_out: int, *pool: nn.Module) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False)
+    return [convolution, *pool, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)]
 
 
 def _initialised(body: nn.Sequential) -> nn.Sequential:
@@ -113,12 +95,12 @@ def build(architecture: str, channels: int) -> tuple[nn.Sequential, int]:
     """An encoder with random weights, and the number of channels it puts out.
 
     Args:
-        architecture: resnet10, resnet20, resnet18 or resnet34.
+        architecture: vgg8, resnet20, resnet18 or resnet34.
         channels: 1 takes lightness in [-1, 1], 3 takes RGB in [0, 1].
     """
     match architecture:
-        case "resnet10":
-            return resnet10(channels), 192
+        case "vgg8":
+            return vgg8(channels), 256
         case "resnet20":
             return resnet20(channels), 64
         case _:
