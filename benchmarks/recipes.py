@@ -2,7 +2,7 @@
 
 After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
 encoder, and are timed in one process. The study's is run once a seed; the tutorial's, which takes hours, with the first
-seed alone, as is a short U-Net: the study's with few epochs, and nothing against overfitting. Writes
+seed alone, as is a short U-Net: the study's with few epochs, smaller batches, and nothing against overfitting. Writes
 OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on
 the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each took to come as far as
 the tutorial.
@@ -50,7 +50,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
     if recipe == SHORT:
-        chosen = settings.unet.model_copy(update={"epochs": epochs[SHORT], "dropout": 0, "zoom": 0})
+        chosen = settings.unet.model_copy(update={"epochs": epochs[SHORT], "batch_size": 64, "dropout": 0, "zoom": 0})
         settings = settings.model_copy(update={"unet": chosen})
     if stage == "unet":
         network, about = train_unet.on_encoder(0 if recipe == TUTORIAL else settings.unet.dropout)
