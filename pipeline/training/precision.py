@@ -4,20 +4,24 @@ import torch
 from fastai.callback.core import Callback
 
 
-def autocast(device: torch.device | str) -> torch.autocast:
-    """A context in which convolutions and matrix products are computed in bfloat16, if the device is made for that.
+def fastest(device: torch.device | str) -> torch.dtype:
+    """bfloat16 if the device has instructions for it, else float32; a processor without them would take longer.
 
     bfloat16 has float32's range, so losses need no scaling (Kalamkar et al. 2019, 'A Study of BFLOAT16 for Deep
-    Learning Training'), and a device with instructions for it does at least twice as many products in the same time.
-    A processor without them would take longer.
+    Learning Training'), and a device that is made for it does at least twice as many products in the same time.
     """
     kind = torch.device(device).type
     if kind == "cpu":
         capabilities = torch.cpu.get_capabilities()
-        fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+        made_for_it = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
     else:
-        fast = torch.get_device_module(kind).is_bf16_supported()
-    return torch.autocast(kind, torch.bfloat16, enabled=fast)
+        made_for_it = torch.get_device_module(kind).is_bf16_supported()
+    return torch.bfloat16 if made_for_it else torch.float32
+
+
+def autocast(device: torch.device | str) -> torch.autocast:
+    """A context in which convolutions and matrix products are computed in the `fastest` type of the device."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fastest(device) == torch.bfloat16)
 
 
 class BFloat16(Callback):
