@@ -77,7 +77,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     a, b, c = NEWTON_SCHULZ
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the smaller of the two products with itself
     wide = wide / (wide.norm() + 1e-7)  # no singular value above 1, from where the iteration converges
-    wide = wide.to(fastest(matrix.device))  # it need not be exact, and costs as much as an eighth of a step
+    wide = wide.to(fastest(matrix.device))  # it need not be exact, and costs a good part of a step
     for _ in range(NEWTON_SCHULZ_STEPS):
         square = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(square, square, square, beta=b, alpha=c), wide, beta=a)
