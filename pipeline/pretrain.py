@@ -24,6 +24,7 @@ from pipeline.training.batches import (
     Prepare,
     flip_shift_and_cut,
     loaders,
+    through_filter,
     to_lightness_and_labels,
     to_rgb_and_labels,
     turn,
@@ -115,13 +116,14 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     channels, prepare = INPUTS[name]
     classes = len(data["classes"])
     if classes == 1:  # nothing to tell apart: learn which way up the pictures are
-        classes, prepare = 4, _after_turn(prepare)
+        classes, prepare = 4, _after(turn, prepare)
+    augment = _after(through_filter, flip_shift_and_cut) if channels == 1 else flip_shift_and_cut
     network = Classifier(settings.architecture, channels, classes)
     batches = loaders(
         store.read(DATA[name], "train"),
         store.read(DATA[name], "validation"),
         prepare,
-        flip_shift_and_cut,
+        augment,
         settings.batch_size,
     )
     history = History(
@@ -135,8 +137,8 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     return network, history
 
 
-def _after_turn(prepare: Prepare) -> Prepare:
-    return lambda rgb, labels: prepare(*turn(rgb, labels))
+def _after(first: Prepare, then: Prepare) -> Prepare:
+    return lambda rgb, labels: then(*first(rgb, labels))
 
 
 def _accuracy(learner: Learner) -> Tensor:
