@@ -33,6 +33,7 @@ from pipeline.training.history import History
 from pipeline.training.learner import seed_everything
 
 STUDY, SHORT, TUTORIAL = "study", "short", "tutorial"
+HURRY = {"batch_size": 64, "encoder_learning_rate": 0.001, "dropout": 0, "zoom": 0}  # of unet in params.yaml
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
@@ -50,7 +51,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
     settings = params.load().model_copy(update={"seed": seed})
     seed_everything(seed)
     if recipe == SHORT:
-        chosen = settings.unet.model_copy(update={"epochs": epochs[SHORT], "batch_size": 64, "dropout": 0, "zoom": 0})
+        chosen = settings.unet.model_copy(update=HURRY | {"epochs": epochs[SHORT]})
         settings = settings.model_copy(update={"unet": chosen})
     if stage == "unet":
         network, about = train_unet.on_encoder(0 if recipe == TUTORIAL else settings.unet.dropout)
@@ -145,7 +146,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for models, tables and picture")
     parser.add_argument("--seeds", type=int, default=3, help="runs of the study's recipe")
     parser.add_argument("--epochs", type=int, default=20, help="of the tutorial's U-Net")
-    parser.add_argument("--short", type=int, default=3, help="epochs of the short U-Net")
+    parser.add_argument("--short", type=int, default=2, help="epochs of the short U-Net")
     parser.add_argument("--gan-epochs", type=int, default=20, help="of the tutorial's GAN; 0: no GANs at all")
     arguments = parser.parse_args()
 
