@@ -156,14 +156,14 @@ def through_filter(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """For classifiers of greyscale pictures: half of them as black-and-white film sees them behind a colour filter.
 
     These are grey, a mix of the channels in random shares; the others stay in colour, and their lightness will be that
-    of sRGB. An encoder for which a picture has no one greyscale version knows fewer pictures by heart.
+    of sRGB. So a picture has more than one greyscale version to learn from.
 
     Args:
         rgb: (N, 3, H, W) in [0, 1].
         labels: (N,), which stay as they are.
     """
-    shares = torch.distributions.Dirichlet(torch.ones(3, device=rgb.device)).sample((len(rgb),))
-    filtered = torch.einsum("nchw,nc->nhw", rgb, shares)[:, None].expand_as(rgb)
+    shares = torch.distributions.Dirichlet(torch.ones(3)).sample((len(rgb),)).to(rgb.device)  # not on Apple's GPUs
+    filtered = torch.einsum("nchw,nc->nhw", rgb, shares)[:, None]
     behind = torch.rand(len(rgb), 1, 1, 1, device=rgb.device) < 0.5
     return torch.where(behind, filtered, rgb), labels
 
