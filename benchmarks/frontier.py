@@ -28,7 +28,7 @@ from pipeline.training.colouriser import TARGET
 
 GAIN, MIX = "U-Net × gain", "U-Net → GAN, weights mixed"
 GAINS = (1.25, 1.5, 1.75, 2, 2.25, 2.5)  # 1 is the U-Net
-SHARES = (0, 0.25, 0.5, 0.75)  # of the GAN in a mix; 1 is the GAN, 0 the U-Net, but that it paints one way
+SHARES = (0, 0.25, 0.5, 0.75)  # of the GAN in a mix; 1 is the GAN, 0 the U-Net
 BATCH_SIZE = 250  # pictures of 32×32
 COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 

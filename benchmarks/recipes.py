@@ -76,8 +76,7 @@ def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     """Write a colouriser that benchmarks/frontier.py can read."""
     target, encoder = (store.read_about(data)["name"] for data in (TARGET, DATA["encoder"]))
     about = {"architecture": architecture, "data": target, "encoder": encoder, "seed": seed, "unet": {}}
-    how = {"both_ways": network.both_ways, "dropout": network.dropout}
-    models.save(path, network, kind="colouriser", **about, **how)
+    models.save(path, network, kind="colouriser", **about, dropout=network.dropout)
 
 
 def grey_l1() -> float:

@@ -93,7 +93,6 @@ def l1_alone(study: params.Params, network: nn.Module, epochs: int) -> History:
 
 def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) -> History:
     """Train the U-Net on, in place, against a PatchGAN."""
-    network.both_ways = False
     discriminator = PlainPatchGAN()
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
     step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)

@@ -161,6 +161,7 @@ def _measure_batch(
     for who, ab, batch in _paint(l, colourisers, gain):
         values = {
             "l1": metrics.l1(ab, real_ab),
+            "edge_l1": metrics.edge_l1(ab, real_ab),
             "psnr": metrics.psnr(batch, real),
             "ssim": metrics.ssim(batch, real),
             "ciede2000": metrics.ciede2000(batch, real),

@@ -40,7 +40,6 @@ class Colouriser(About):
     kind: Literal["colouriser"]
     encoder: str  # what its encoder was pretrained on
     unet: dict[str, Any]  # the parameters of its training
-    both_ways: bool  # see networks/generator.py
     dropout: float = Field(ge=0, lt=1)
 
 

@@ -1,7 +1,8 @@
 """How good colours are: pure functions that give each picture a number, and the distance between two sets of pictures.
 
-Pictures are 8-bit sRGB as one is shown them, uint8 (N, H, W, 3); only `l1` looks at the raw prediction. Each function
-of pictures returns one number a picture, float (N,), so that means, differences and their intervals can be had of them.
+Pictures are 8-bit sRGB as one is shown them, uint8 (N, H, W, 3); only `l1` and `edge_l1` look at the raw prediction.
+Each function of pictures returns one number a picture, float (N,), so that means, differences and their intervals can
+be had of them.
 """
 
 import math
@@ -29,6 +30,20 @@ def l1(ab: Tensor, real_ab: Tensor) -> Tensor:
         real_ab: what it should have been, (N, 2, H, W).
     """
     return (ab - real_ab).abs().mean(dim=(1, 2, 3))
+
+
+def edge_l1(ab: Tensor, real_ab: Tensor) -> Tensor:
+    """L1 of what neighbouring pixels differ by, below plus to the right, in units of ab / 110.
+
+    Colours that come in specks and spots, or as a checkerboard, have edges where the real picture has none, and lie
+    above grey, which has no edges at all. After Mathieu et al. 2016, 'Deep Multi-Scale Video Prediction beyond Mean
+    Square Error', eq. 6.
+
+    Args:
+        ab: raw prediction, (N, 2, H, W).
+        real_ab: what it should have been, (N, 2, H, W).
+    """
+    return l1(ab.diff(dim=2), real_ab.diff(dim=2)) + l1(ab.diff(dim=3), real_ab.diff(dim=3))
 
 
 def psnr(pictures: Tensor, real: Tensor) -> Tensor:

@@ -82,4 +82,4 @@ def digest(weights: Mapping[str, Tensor]) -> str:
 def _build(about: dict[str, Any]) -> nn.Module:
     if about["kind"] == "classifier":
         return Classifier(about["architecture"], about["channels"], about["classes"])
-    return unet(about["architecture"], dropout=about["dropout"], both_ways=about["both_ways"])
+    return unet(about["architecture"], dropout=about["dropout"])

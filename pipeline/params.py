@@ -106,6 +106,7 @@ class GAN(Section):
     epochs: Epochs
     batch_size: BatchSize
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
+    edge_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     frechet_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness: Annotated[float, Field(ge=0, le=1)]

@@ -24,7 +24,6 @@ from pipeline.training.batches import (
     Prepare,
     flip_shift_and_cut,
     loaders,
-    through_filter,
     to_lightness_and_labels,
     to_rgb_and_labels,
     turn,
@@ -116,14 +115,13 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     channels, prepare = INPUTS[name]
     classes = len(data["classes"])
     if classes == 1:  # nothing to tell apart: learn which way up the pictures are
-        classes, prepare = 4, _after(turn, prepare)
-    augment = _after(through_filter, flip_shift_and_cut) if channels == 1 else flip_shift_and_cut
+        classes, prepare = 4, _after_turn(prepare)
     network = Classifier(settings.architecture, channels, classes)
     batches = loaders(
         store.read(DATA[name], "train"),
         store.read(DATA[name], "validation"),
         prepare,
-        augment,
+        flip_shift_and_cut,
         settings.batch_size,
     )
     history = History(
@@ -137,8 +135,8 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     return network, history
 
 
-def _after(first: Prepare, then: Prepare) -> Prepare:
-    return lambda rgb, labels: then(*first(rgb, labels))
+def _after_turn(prepare: Prepare) -> Prepare:
+    return lambda rgb, labels: prepare(*turn(rgb, labels))
 
 
 def _accuracy(learner: Learner) -> Tensor:

@@ -1,4 +1,4 @@
-"""Stage 4: train the U-Net on, against a PatchGAN, with BCE + λ·L1 + μ·paleness + ν·Fréchet distance."""
+"""Stage 4: train the U-Net on, against a PatchGAN, with BCE + λ·L1 + κ·edges + μ·paleness + ν·Fréchet distance."""
 
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ def train(
     """
     batches = colouriser.batches(params, params.gan.batch_size, flip)
     _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
-    network.both_ways = False
+    network.trains_both_ways = True
     body, _ = encoder.build(architecture, channels=1)
     body.load_state_dict(network.layers[0].state_dict())
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
@@ -79,11 +79,13 @@ def train(
         adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate),
         params.gan.l1_weight,
         params.gan.colourfulness_weight,
+        params.gan.edge_weight,
     )
     frechet = FrechetLoss(eye, params.gan.frechet_weight)
     history = History(
         parts={
             "train_l1": lambda _: step.l1,
+            "train_edges": lambda _: step.edges,
             "adversarial": lambda _: step.adversarial,
             "paleness": lambda _: step.paleness,
             "frechet_distance": lambda _: frechet.distance,

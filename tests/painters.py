@@ -11,7 +11,6 @@ COLOURISER = {
     "encoder": "photos32",
     "seed": 0,
     "unet": {"epochs": 2},
-    "both_ways": True,
     "dropout": 0,
 }
 CLASSIFIER = {

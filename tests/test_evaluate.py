@@ -19,6 +19,7 @@ from tests.painters import CLASSIFIER, COLOURISER, random_unet
 SIZE = 16
 METRICS = [
     "l1",
+    "edge_l1",
     "psnr",
     "ssim",
     "ciede2000",

@@ -35,6 +35,17 @@ def test_l1_sees_what_8_bits_and_the_gamut_would_hide():
     assert metrics.l1(real + 1e-5, real).item() == pytest.approx(1e-5)
 
 
+def test_a_tint_adds_no_edges_and_a_speck_adds_four():
+    real = torch.randn(3, 2, 8, 8)
+    grey = metrics.edge_l1(torch.zeros_like(real), real)
+    torch.testing.assert_close(metrics.edge_l1(torch.ones_like(real), real), grey)
+    assert metrics.edge_l1(real + 0.3, real).max() < 1e-6
+    speck = torch.zeros_like(real)
+    speck[..., 3, 3] = 1
+    expected = torch.full((3,), 2 * 2 / (8 * 7))  # two edges in each direction, of its 8 × 7
+    torch.testing.assert_close(metrics.edge_l1(real + speck, real), expected)
+
+
 def test_psnr_is_that_of_scikit_image_for_each_picture(pair):
     expected = [peak_signal_noise_ratio(real.numpy(), noisy.numpy()) for real, noisy in zip(*pair, strict=True)]
     np.testing.assert_allclose(metrics.psnr(pair[1], pair[0]), expected, rtol=1e-5)

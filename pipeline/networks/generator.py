@@ -1,5 +1,6 @@
 """The colouriser: fastai's `DynamicUnet` on an encoder of greyscale pictures."""
 
+import torch
 from fastai.vision.models.unet import DynamicUnet, UnetBlock
 from torch import Tensor, nn
 
@@ -9,23 +10,24 @@ BUILD_SIZE = 64  # DynamicUnet finds its skips with a dummy of this side; small 
 
 
 class BothWays(DynamicUnet):
-    """A DynamicUnet that can paint the mean of what it sees in a picture and in its mirror image, while not training.
+    """A DynamicUnet that paints the mean of what it sees in a picture and in its mirror image.
 
     What differs between the two is mostly error, for training shows it both ways alike (Krizhevsky et al. 2012, section
-    4.1). It takes twice the time, and paints paler.
+    4.1). It takes twice the time, and paints paler; so L1 alone, which needs no lively colours, is trained one way.
     """
 
-    both_ways: bool
+    trains_both_ways = False
     dropout: float
 
     def forward(self, l: Tensor) -> Tensor:  # noqa: E741
         """(N, 1, H, W) → (N, 2, H, W)."""
-        if self.training or not self.both_ways:
+        if self.training and not self.trains_both_ways:
             return super().forward(l)
-        return (super().forward(l) + super().forward(l.flip(3)).flip(3)) / 2
+        there, back = super().forward(torch.cat((l, l.flip(3)))).chunk(2)
+        return (there + back.flip(3)) / 2
 
 
-def unet(architecture: str, *, dropout: float = 0, both_ways: bool = True) -> nn.Module:
+def unet(architecture: str, *, dropout: float = 0) -> nn.Module:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
@@ -36,7 +38,6 @@ def unet(architecture: str, *, dropout: float = 0, both_ways: bool = True) -> nn
         architecture: of the encoder.
         dropout: share of the channels that training leaves out, behind the encoder and each block of the decoder
             (Tompson et al. 2015, section 3.2), lest it soon know few pictures by heart.
-        both_ways: see `BothWays`; right for L1, whose best guess is a median, but not for colours to look real.
     """
     body, _ = encoder.build(architecture, channels=1)
     network = BothWays(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
@@ -46,7 +47,7 @@ def unet(architecture: str, *, dropout: float = 0, both_ways: bool = True) -> nn
         if layer is body or isinstance(layer, UnetBlock):
             layers.append(nn.Dropout2d(dropout))
     network.layers = nn.ModuleList(layers)
-    network.both_ways, network.dropout = both_ways, dropout
+    network.dropout = dropout
     (painting,) = network.layers[-1]
     nn.init.normal_(painting.weight, 0, 0.001)
     nn.init.zeros_(painting.bias)

@@ -12,18 +12,22 @@ from pipeline.training.precision import autocast
 
 
 class AdversarialStep(Callback):
-    """Turn each step on L1 into one of a conditional GAN: BCE + λ·L1 + μ·paleness, both networks updated on each batch.
+    """Turn each step on L1 into one of a conditional GAN, both networks updated on each batch.
 
     The discriminator learns first, from the generator's own forward pass; then its verdict on the same colours joins
-    the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3). Paleness is how much less colourful
-    than the real pictures the batch is painted (after Kang et al. 2023, 'DDColor', eq. 5, who want ever more colour):
-    what the generator gets for colour, it paints where that costs the least L1.
+    the generator's loss (Isola et al. 2017, eq. 4, sections 3.1 and 3.3): BCE + λ·L1 + κ·edges + μ·paleness.
+
+    Paleness is how much less colourful than the real pictures the batch is painted (after Kang et al. 2023, 'DDColor',
+    eq. 5, who want ever more colour): what the generator gets for colour, it paints where that costs the least L1.
+    That would be in spots, which are more colourful than the same paint spread out. Hence the L1 of edges, see
+    `metrics.edge_l1`: a spot has them where the real picture has none.
 
     Args:
         discriminator: a `PatchDiscriminator`.
         optimiser: of the discriminator.
         l1_weight: λ.
         colourfulness_weight: μ, a unit of colourfulness.
+        edge_weight: κ.
     """
 
     order = 10
@@ -34,9 +38,10 @@ class AdversarialStep(Callback):
         optimiser: torch.optim.Optimizer,
         l1_weight: float,
         colourfulness_weight: float = 0,
+        edge_weight: float = 0,
     ):
         self.discriminator, self.optimiser, self.l1_weight = discriminator, optimiser, l1_weight
-        self.colourfulness_weight = colourfulness_weight
+        self.colourfulness_weight, self.edge_weight = colourfulness_weight, edge_weight
 
     def before_fit(self) -> None:
         """Move the discriminator to where the generator is, and lay it out like that."""
@@ -80,6 +85,7 @@ class AdversarialStep(Callback):
         self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of these weights
         self.l1, self.adversarial = self.loss_grad, self._verdict(self.pred, real=True)
         self.discriminator.requires_grad_(True)
-        self.paleness = self._paleness()
-        self.learn.loss_grad = self.adversarial + self.l1_weight * self.l1 + self.colourfulness_weight * self.paleness
+        self.paleness, self.edges = self._paleness(), metrics.edge_l1(self.pred, self.y).mean()
+        likeness = self.l1_weight * self.l1 + self.edge_weight * self.edges
+        self.learn.loss_grad = self.adversarial + likeness + self.colourfulness_weight * self.paleness
         self.learn.loss = self.learn.loss_grad.detach()

@@ -152,22 +152,6 @@ def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(cut[:, None], 0.5, shifted), labels
 
 
-def through_filter(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """For classifiers of greyscale pictures: half of them as black-and-white film sees them behind a colour filter.
-
-    These are grey, a mix of the channels in random shares; the others stay in colour, and their lightness will be that
-    of sRGB. So a picture has more than one greyscale version to learn from.
-
-    Args:
-        rgb: (N, 3, H, W) in [0, 1].
-        labels: (N,), which stay as they are.
-    """
-    shares = torch.distributions.Dirichlet(torch.ones(3)).sample((len(rgb),)).to(rgb.device)  # not on Apple's GPUs
-    filtered = torch.einsum("nchw,nc->nhw", rgb, shares)[:, None]
-    behind = torch.rand(len(rgb), 1, 1, 1, device=rgb.device) < 0.5
-    return torch.where(behind, filtered, rgb), labels
-
-
 def flip_and_zoom(rgb: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]:
     """For the U-Net: mirror, and zoom into half of the pictures, turned and shifted.
 

@@ -46,7 +46,6 @@ def save(name: str, network: nn.Module, rows: list[dict[str, float]], params: Pa
         network,
         kind="colouriser",
         seed=params.seed,
-        both_ways=network.both_ways,
         dropout=network.dropout,
         **about,
     )
