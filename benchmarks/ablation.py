@@ -2,8 +2,8 @@
 
 After `dvc repro pretrain`, from the project's top folder. Trains the U-Net, and the GAN on the U-Net as it is, each
 with one ingredient taken out at a time, for as many epochs as params.yaml has or as are given, with one seed; prints,
-and writes to OUT/ablation.csv, what that costs in skill, colourfulness and Fréchet distance on the validation pictures,
-and in time.
+and writes to OUT/ablation.csv, what that costs in skill, colourfulness, Fréchet distance and wrong edges on the
+validation pictures, and in time.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything, warm_up_and_decay
 
 BATCH_SIZE = 250  # pictures of 32×32
-FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
+FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy", "edge_l1"]
 
 Change = AbstractContextManager[Any]
 
@@ -112,6 +112,7 @@ GAN = {
     "− mirror image, of the GAN": Ingredient(one_way),
     "− encoder in the PatchGAN": Ingredient(lambda: patch.object(PatchDiscriminator, "look", look_at_nothing)),
     "− moving average": Ingredient(values={"ema": 0}),
+    "− edges": Ingredient(values={"edge_weight": 0}),
     "− paleness": Ingredient(values={"colourfulness_weight": 0}),
     "− Fréchet distance": Ingredient(values={"frechet_weight": 0}),
     "+ zoom and turn": Ingredient(lambda: patch.object(train_gan, "flip", partial(flip_and_zoom, zoom=0.25))),
