@@ -23,7 +23,7 @@ class BothWays(DynamicUnet):
         """(N, 1, H, W) → (N, 2, H, W)."""
         if self.training and not self.trains_both_ways:
             return super().forward(l)
-        there, back = super().forward(torch.cat((l, l.flip(3)))).chunk(2)
+        there, back = super().forward(torch.cat((l, l.flip(3)))).unflatten(0, (2, -1))
         return (there + back.flip(3)) / 2
 
 
