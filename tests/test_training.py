@@ -203,13 +203,16 @@ def test_the_discriminator_learns_to_tell_real_colours_from_painted_ones():
     assert verdicts.rows[-1]["real"] + verdicts.rows[-1]["fake"] < 0.6 * 2 * np.log(2)  # of not knowing
 
 
+def against_a_critic_that_does_not_learn(*weights: float) -> AdversarialStep:
+    seed_everything(0)
+    discriminator = critic()
+    return AdversarialStep(discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.0), *weights)
+
+
 def test_the_generator_learns_to_fool_a_discriminator_and_still_minds_l1():
     results = {}
     for l1_weight in (0, 100):
-        seed_everything(0)
-        discriminator = critic()
-        still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-        step = AdversarialStep(discriminator, still, l1_weight)
+        step = against_a_critic_that_does_not_learn(l1_weight)
         parts = {"adversarial": lambda _, step=step: step.adversarial, "train_l1": lambda _, step=step: step.l1}
         history = History(parts, {})
         train([step, history], epochs=6)
@@ -222,10 +225,7 @@ def test_the_generator_learns_to_fool_a_discriminator_and_still_minds_l1():
 def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
     found = {}
     for weight in (0, 10):
-        seed_everything(0)
-        discriminator = critic()
-        still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-        step = AdversarialStep(discriminator, still, 100, weight)
+        step = against_a_critic_that_does_not_learn(100, weight)
         history = History({"paleness": lambda _, step=step: step.paleness}, colouriser.MEASURES)
         network = painter()
         nn.init.zeros_(network[-1].weight)
@@ -239,10 +239,7 @@ def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
 def test_the_generator_paints_smoother_if_spots_cost_more_than_their_l1():
     found = {}
     for weight in (0, 100):
-        seed_everything(0)
-        discriminator = critic()
-        still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-        step = AdversarialStep(discriminator, still, 0, 0, weight)
+        step = against_a_critic_that_does_not_learn(0, 0, weight)
         history = History({"edges": lambda _, step=step: step.edges}, {})
         train([step, history], epochs=4)
         found[weight] = history.rows[-1]["edges"]
