@@ -75,7 +75,6 @@ class Classifier(Section):
 
     architecture: Architecture
     epochs: Epochs
-    small_first: Fraction
     batch_size: BatchSize
     learning_rate: Rate
     weight_decay: Fraction

@@ -32,7 +32,6 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
-from pipeline.training.small_first import SmallFirst
 
 LABEL_SMOOTHING = 0.1
 
@@ -132,8 +131,7 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     muon = partial(Muon, weight_decay=settings.weight_decay)
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     schedule = warm_up_and_decay(settings.learning_rate)
-    callbacks = [SmallFirst(settings.small_first), history, *callbacks]
-    learner(batches, network, loss, muon, callbacks).fit(settings.epochs, cbs=schedule)
+    learner(batches, network, loss, muon, [history, *callbacks]).fit(settings.epochs, cbs=schedule)
     return network, history
 
 
