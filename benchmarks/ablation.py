@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import evaluate, models, params, train_gan, train_unet
+from pipeline import evaluate, memory, models, params, train_gan, train_unet
 from pipeline.datasets import store
 from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
@@ -184,4 +184,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     main()

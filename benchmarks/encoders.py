@@ -17,7 +17,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import grey_l1
-from pipeline import params, pretrain, train_unet
+from pipeline import memory, params, pretrain, train_unet
 from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.plots import COLOURS
@@ -87,4 +87,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     main()

@@ -19,7 +19,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import evaluate, models
+from pipeline import evaluate, memory, models
 from pipeline.datasets import store
 from pipeline.plots import COLOURS
 from pipeline.results import summarise
@@ -28,7 +28,7 @@ from pipeline.training.colouriser import TARGET
 
 GAIN, MIX = "U-Net × gain", "U-Net → GAN, weights mixed"
 GAINS = (1.25, 1.5, 1.75, 2, 2.25, 2.5)  # 1 is the U-Net
-SHARES = (0, 0.25, 0.5, 0.75)  # of the GAN in a mix; 1 is the GAN, 0 the U-Net
+SHARES = (0.25, 0.5, 0.75)  # of the GAN in a mix; 0 is the U-Net, 1 the GAN
 BATCH_SIZE = 250  # pictures of 32×32
 COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 
@@ -51,20 +51,20 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     """Family, knob, and all that evaluate measures, of each way to colour, and of the real pictures."""
     validation, judge = store.read(TARGET, "validation"), load("models/judge.safetensors", "classifier")
     painter = load(unet)
-    ways: dict[str, tuple[str, float]] = {"real": ("real", 0), "unet": (GAIN, 1), "gan": (MIX, 1)}
+    ways: list[tuple[str, float, str]] = [("real", 0, "real"), (GAIN, 1, "unet"), (MIX, 0, "unet"), (MIX, 1, "gan")]
     colourisers = {"unet": painter, "gan": load(gan)}
     for gain in GAINS:
-        ways[f"{GAIN} {gain}"] = GAIN, gain
+        ways.append((GAIN, gain, f"{GAIN} {gain}"))
         colourisers[f"{GAIN} {gain}"] = lambda l, gain=gain: gain * painter(l)  # noqa: E741
     for share in SHARES:
-        ways[f"{MIX} {share}"] = MIX, share
+        ways.append((MIX, share, f"{MIX} {share}"))
         colourisers[f"{MIX} {share}"] = mixed(unet, gan, share)
     for name, path in others.items():
-        ways[name] = name, 1
+        ways.append((name, 1, name))
         colourisers[name] = load(path)
     measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured, np.ones(len(validation.pictures)))
-    rows = [{"family": family, "knob": knob, **results[who]} for who, (family, knob) in ways.items()]
+    rows = [{"family": family, "knob": knob, **results[who]} for family, knob, who in ways]
     return pd.DataFrame(rows).sort_values(["family", "knob"])
 
 
@@ -102,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     main()

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import params
+from pipeline import memory, params
 from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.plots import COLOURS
@@ -152,6 +152,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     if sys.argv[1:2] == ["--point"]:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(measure(sys.argv[2], *map(int, sys.argv[3:]), Path(folder))))

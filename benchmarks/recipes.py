@@ -21,7 +21,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import tutorial
-from pipeline import evaluate, models, params, train_gan, train_unet
+from pipeline import evaluate, memory, models, params, train_gan, train_unet
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.plots import COLOURS
@@ -172,4 +172,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     main()

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from pipeline.cli import app
+from pipeline import memory
 from pipeline.errors import PipelineError
 
 
@@ -11,6 +11,8 @@ def main() -> None:
     """Run a command; a user's mistake ends in one line and an exit code that is not 0."""
     # fastai scripts two functions with torch.jit when it is imported, of which torch warns.
     warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+    from pipeline.cli import app
+
     try:
         app(prog_name="python -m pipeline")
     except PipelineError as error:
@@ -19,4 +21,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    memory.keep()
     main()
