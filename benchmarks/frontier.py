@@ -19,7 +19,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import evaluate, memory, models
+from pipeline import evaluate, models
 from pipeline.datasets import store
 from pipeline.plots import COLOURS
 from pipeline.results import summarise
@@ -102,5 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    memory.keep()
     main()

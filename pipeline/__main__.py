@@ -4,15 +4,16 @@ import sys
 import warnings
 
 from pipeline import memory
+from pipeline.cli import app
 from pipeline.errors import PipelineError
+
+TRAINING = {"pretrain", "train-unet", "train-gan"}
 
 
 def main() -> None:
     """Run a command; a user's mistake ends in one line and an exit code that is not 0."""
     # fastai scripts two functions with torch.jit when it is imported, of which torch warns.
     warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
-    from pipeline.cli import app
-
     try:
         app(prog_name="python -m pipeline")
     except PipelineError as error:
@@ -21,5 +22,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    memory.keep()
+    if TRAINING.intersection(sys.argv[1:2]):
+        memory.keep()
     main()
