@@ -26,6 +26,7 @@ from pipeline.training.batches import Batches, default_device, fit_batch, to_lig
 from pipeline.training.history import History
 from pipeline.training.learner import learner
 from pipeline.training.precision import BFloat16
+from pipeline.training.statistics import PlainStatistics
 
 BATCH_SIZE = 16
 VALIDATION_BATCH_SIZE = 250
@@ -103,5 +104,5 @@ def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) ->
 
 def _learner(study: params.Params, network: nn.Module, optimiser: partial, callbacks: list) -> Learner:
     learn = learner(batches(study), network, nn.L1Loss(), optimiser, callbacks)
-    learn.remove_cb(BFloat16)
+    learn.remove_cbs([BFloat16, PlainStatistics])
     return learn

@@ -7,6 +7,7 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
+from pipeline.colour import bytes_to_rgb
 from pipeline.datasets.store import Split
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
@@ -155,6 +156,25 @@ def test_the_moving_average_lags_behind_the_weights_and_does_not_change_their_pa
     assert 0 < distance[0] < distance[1]
     seed_everything(0)
     torch.testing.assert_close(train([MovingAverage(0)])[0].weight, plain[0].weight)
+
+
+def test_batch_statistics_are_those_of_training_pictures_as_they_are():
+    split = pictures(64)
+    darken = lambda rgb, labels: (rgb / 4, labels)  # noqa: E731
+    darkened = batches.loaders(split, split, batches.to_lightness_and_ab, darken, 4)
+    network = painter()
+    learner(darkened, network, nn.L1Loss(), adam, []).fit(2, 0.01)
+    l, _ = batches.to_lightness_and_ab(bytes_to_rgb(torch.from_numpy(split.pictures)), None)  # noqa: E741
+    convolution, _, norm, _ = network
+    seen = convolution(l).relu()
+    torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(norm.running_var, seen.var((0, 2, 3)), rtol=0.05, atol=0.02)
+
+
+def test_statistics_are_of_whole_batches_for_in_one_of_a_single_picture_nothing_varies():
+    for count, plain in ((17, 16), (3, 3), (5000, 992)):
+        loaders = pair(count, batch_size=4)  # 16 pictures of 16×16
+        assert sum(len(l) for l, _ in loaders[2]) == plain  # noqa: E741
 
 
 class Watch(History):

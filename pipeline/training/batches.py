@@ -12,6 +12,7 @@ from pipeline.colour import bytes_to_rgb, rgb_to_l, rgb_to_l_ab
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
+PLAIN = 1000  # pictures from which batch statistics are taken
 CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -79,7 +80,9 @@ def fit_batch(batch_size: int, pictures: np.ndarray) -> int:
 
 
 def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare, batch_size: int) -> DataLoaders:
-    """The pair of training and validation batches that fastai wants; training pictures go through `augment` first.
+    """Training batches, whose pictures go through `augment` first, validation batches, and plain ones, in this order.
+
+    The plain ones have the first training pictures as they are, for `statistics.PlainStatistics`.
 
     Args:
         train: what to learn from.
@@ -95,7 +98,9 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
         given = f"{len(train.pictures)} pictures to train on and {len(validation.pictures)} to validate on"
         raise PipelineError(f"given {given}, needed at least 2 and 1; raise images in params.yaml, or add pictures")
     device = default_device()
-    batch_size = fit_batch(batch_size, train.pictures)
+    batch_size = min(fit_batch(batch_size, train.pictures), len(train.pictures))
+    whole = max(1, min(PLAIN, len(train.pictures)) // batch_size) * batch_size  # in a batch of one, nothing varies
+    plain = Split(train.pictures[:whole], train.labels[:whole])
 
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return prepare(*augment(rgb, labels))
@@ -103,6 +108,7 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
     return DataLoaders(
         Batches(train, prepare_augmented, batch_size, device, shuffle=True),
         Batches(validation, prepare, batch_size, device),
+        Batches(plain, prepare, batch_size, device),
         device=device,
     )
 

@@ -15,6 +15,7 @@ from torch import nn
 from pipeline.training.checkpoint import Finite
 from pipeline.training.parallel import Parallel
 from pipeline.training.precision import BFloat16
+from pipeline.training.statistics import PlainStatistics
 
 WARM_UP = 0.1  # share of the steps
 
@@ -56,7 +57,7 @@ def learner(
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
         splitter=splitter,
-        cbs=[TrainEvalCallback(), BFloat16(), Finite(), *several, *callbacks],
+        cbs=[TrainEvalCallback(), BFloat16(), Finite(), PlainStatistics(), *several, *callbacks],
         default_cbs=False,
     )
 

@@ -1,0 +1,22 @@
+"""Batch statistics of pictures as they are, as a fastai callback."""
+
+from fastai.callback.core import Callback
+from torch.optim.swa_utils import update_bn
+
+from pipeline.training.precision import autocast
+
+
+class PlainStatistics(Callback):
+    """Before each validation, take the means and variances of batch normalisation from training pictures as they are.
+
+    Those that training gathers are of pictures that are cut, zoomed or turned, and so of other features than the
+    pictures have that the network will be used on (as with pictures of another size: Touvron et al. 2019, 'Fixing the
+    train-test resolution discrepancy', section 3). Dropout stays on, as in training, whose weights expect it.
+    """
+
+    order = 66  # after the moving average is in place, before all that measures
+
+    def before_validate(self) -> None:
+        """Look at the pictures once more."""
+        with autocast(self.dls.device):
+            update_bn(self.dls[2], self.model)
