@@ -30,6 +30,7 @@ GAIN, MIX = "U-Net × gain", "U-Net → GAN, weights mixed"
 GAINS = (1.25, 1.5, 1.75, 2, 2.25, 2.5)  # 1 is the U-Net
 SHARES = (0.25, 0.5, 0.75)  # of the GAN in a mix; 0 is the U-Net, 1 the GAN
 BATCH_SIZE = 250  # pictures of 32×32
+OTHERS = ("#cc79a7", "#009e73", "#e69f00")  # colours of the models that are named
 COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 
 
@@ -51,34 +52,35 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     """Family, knob, and all that evaluate measures, of each way to colour, and of the real pictures."""
     validation, judge = store.read(TARGET, "validation"), load("models/judge.safetensors", "classifier")
     painter = load(unet)
-    ways: list[tuple[str, float, str]] = [("real", 0, "real"), (GAIN, 1, "unet"), (MIX, 0, "unet"), (MIX, 1, "gan")]
+    ways: list[tuple[str, float, str]] = [("real", 0, "real"), (GAIN, 1, "unet")]
     colourisers = {"unet": painter, "gan": load(gan)}
     for gain in GAINS:
         ways.append((GAIN, gain, f"{GAIN} {gain}"))
         colourisers[f"{GAIN} {gain}"] = lambda l, gain=gain: gain * painter(l)  # noqa: E741
+    ways.append((MIX, 0, "unet"))
     for share in SHARES:
         ways.append((MIX, share, f"{MIX} {share}"))
         colourisers[f"{MIX} {share}"] = mixed(unet, gan, share)
+    ways.append((MIX, 1, "gan"))
     for name, path in others.items():
         ways.append((name, 1, name))
         colourisers[name] = load(path)
     measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured, np.ones(len(validation.pictures)))
-    rows = [{"family": family, "knob": knob, **results[who]} for family, knob, who in ways]
-    return pd.DataFrame(rows).sort_values(["family", "knob"])
+    return pd.DataFrame([{"family": family, "knob": knob, **results[who]} for family, knob, who in ways])
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Two panels over colourfulness; a line through each family that has a knob."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), dpi=120, layout="constrained")
     colours = {GAIN: COLOURS["unet_gain"], MIX: COLOURS["gan"]}
-    others = iter(("#cc79a7", "#009e73", "#e69f00"))
+    others = table["family"][~table["family"].isin(["real", *colours])].unique()
+    colours |= dict(zip(others, OTHERS * len(others), strict=False))
     (real,) = table[table["family"] == "real"]["colourfulness"]
     for axes, column, label in zip(
         panels, ("skill", "judge_fd"), ("skill (0 is grey, 1 is perfect)", "Fréchet distance"), strict=True
     ):
         for family, rows in table[table["family"] != "real"].groupby("family", sort=False):
-            colours.setdefault(family, next(others, "#000000"))
             axes.plot(rows["colourfulness"], rows[column], "o-", color=colours[family], label=family)
         axes.axvline(real, color=COLOURS["grey"], linestyle=":", label="real pictures")
         axes.set(xlabel="colourfulness", ylabel=label)
