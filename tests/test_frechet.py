@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,21 @@ def test_drawing_each_sample_to_its_place_is_the_gradient_of_the_frechet_distanc
         step[row, column] = 1e-4
         numeric = (distance(painted + step) - distance(painted - step)) / 2e-4
         assert gradient[row, column].item() == pytest.approx(numeric, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("far", [0.1, 1, 10])
+def test_a_large_distance_counts_as_a_smaller_one_lest_nothing_else_would(monkeypatch, far):
+    monkeypatch.setattr(frechet, "ENOUGH", 1)
+    loss = FrechetLoss(nn.Identity(), weight=2)
+    real = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    device = torch.device("cpu")
+    loss.learn = SimpleNamespace(
+        training=True, pred=real + far, y=real, loss_grad=torch.ones(()), dls=SimpleNamespace(device=device)
+    )
+    loss._features = lambda ab: ab
+    loss.before_fit()
+    loss.after_loss()
+    assert loss.learn.loss_grad.item() == pytest.approx(1 + 2 * min(3 * far**2, frechet.MOST), rel=0.01)
 
 
 class NoLoss(nn.Module):

@@ -12,6 +12,7 @@ from pipeline.training.precision import autocast
 PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
 ENOUGH = 16  # pictures for each feature, before a covariance is worth anything
 EVERY = 5  # batches from one transport map to the next, which decomposes matrices
+MOST = 0.3  # distance as which all larger ones count; twice what a U-Net starts with on CIFAR-10
 RIDGE = 1e-4  # of the mean variance, added to each feature's, lest few pictures leave one without any
 TINY = 1e-12  # if none has any
 
@@ -67,7 +68,9 @@ class FrechetLoss(Callback):
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
         there = goal + (painted.detach() - mean) @ matrix
-        self.learn.loss_grad = self.loss_grad + self.weight * (painted - there).square().sum(1).mean()
+        # Where few pictures are known by heart, the distance may be so large that nothing else would count.
+        weight = self.weight * (MOST / self.distance.clamp(min=MOST))
+        self.learn.loss_grad = self.loss_grad + weight * (painted - there).square().sum(1).mean()
         self.learn.loss = self.learn.loss_grad.detach()
 
     def _features(self, ab: Tensor) -> Tensor:
