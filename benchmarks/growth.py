@@ -82,7 +82,7 @@ def measure(architecture: str, pictures: int, side: int, batch: int, folder: Pat
 
     split = store.read(folder, "train")
     settings, clock = params.load().unet, Clock()
-    few = store.Split(split.pictures[:2], split.labels[:2])  # to validate on in no time
+    few = split.first(2)  # to validate on in no time
     batches = loaders(split, few, to_lightness_and_ab, partial(flip_and_zoom, zoom=settings.zoom), batch)
     size, network = fit_batch(batch, split.pictures), unet(architecture, dropout=settings.dropout)
     learn = learner(batches, network, nn.L1Loss(), partial(Muon, weight_decay=settings.weight_decay), [clock])

@@ -160,8 +160,7 @@ def test_the_moving_average_lags_behind_the_weights_and_does_not_change_their_pa
 
 def test_batch_statistics_are_those_of_training_pictures_as_they_are():
     split = pictures(64)
-    darken = lambda rgb, labels: (rgb / 4, labels)  # noqa: E731
-    darkened = batches.loaders(split, split, batches.to_lightness_and_ab, darken, 4)
+    darkened = batches.loaders(split, split, batches.to_lightness_and_ab, lambda rgb, labels: (rgb / 4, labels), 4)
     network = painter()
     learner(darkened, network, nn.L1Loss(), adam, []).fit(2, 0.01)
     l, _ = batches.to_lightness_and_ab(bytes_to_rgb(torch.from_numpy(split.pictures)), None)  # noqa: E741

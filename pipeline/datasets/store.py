@@ -25,6 +25,10 @@ class Split(NamedTuple):
     pictures: np.ndarray
     labels: np.ndarray
 
+    def first(self, count: int) -> "Split":
+        """The first pictures, or all if there are fewer."""
+        return Split(self.pictures[:count], self.labels[:count])
+
 
 def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
     """Write a data set, whole or not at all; what was in the folder before is replaced.

@@ -98,9 +98,9 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
         given = f"{len(train.pictures)} pictures to train on and {len(validation.pictures)} to validate on"
         raise PipelineError(f"given {given}, needed at least 2 and 1; raise images in params.yaml, or add pictures")
     device = default_device()
-    batch_size = min(fit_batch(batch_size, train.pictures), len(train.pictures))
-    whole = max(1, min(PLAIN, len(train.pictures)) // batch_size) * batch_size  # in a batch of one, nothing varies
-    plain = Split(train.pictures[:whole], train.labels[:whole])
+    batch_size = fit_batch(batch_size, train.pictures)
+    full = min(batch_size, len(train.pictures))
+    plain = train.first(max(1, min(PLAIN, len(train.pictures)) // full) * full)  # in a batch of one, nothing varies
 
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return prepare(*augment(rgb, labels))

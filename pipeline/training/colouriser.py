@@ -20,7 +20,7 @@ TARGET = Path("data/target")
 
 def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
     """The first `images` training pictures (their order is a fixed shuffle) and all validation pictures."""
-    train = store.Split(*(array[: params.images] for array in store.read(TARGET, "train")))
+    train = store.read(TARGET, "train").first(params.images)
     return loaders(train, store.read(TARGET, "validation"), to_lightness_and_ab, augment, batch_size)
 
 

@@ -27,6 +27,8 @@ class FrechetLoss(Callback):
     gradient of the distance with respect to each of N painted pictures' features x is 2/N (x − m(x)), which is that of
     the mean of |x − m(x)|² where m is held: each picture's features are drawn to where real ones of their rank lie.
 
+    A distance above `MOST` counts as that, or where few pictures are known by heart nothing else would count.
+
     Args:
         features: the body of a classifier of rgb in [0, 1], as `encoder.build` makes it; its weights are not changed.
         weight: ν.
@@ -68,7 +70,6 @@ class FrechetLoss(Callback):
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
         there = goal + (painted.detach() - mean) @ matrix
-        # Where few pictures are known by heart, the distance may be so large that nothing else would count.
         weight = self.weight * (MOST / self.distance.clamp(min=MOST))
         self.learn.loss_grad = self.loss_grad + weight * (painted - there).square().sum(1).mean()
         self.learn.loss = self.learn.loss_grad.detach()
