@@ -170,6 +170,18 @@ def test_batch_statistics_are_those_of_training_pictures_as_they_are():
     torch.testing.assert_close(norm.running_var, seen.var((0, 2, 3)), rtol=0.05, atol=0.02)
 
 
+def test_to_take_batch_statistics_does_not_change_the_path_of_training(monkeypatch):
+    paths = []
+    for plain in (16, 64):
+        monkeypatch.setattr(batches, "PLAIN", plain)
+        seed_everything(0)
+        network = nn.Sequential(*painter()[:3], nn.Dropout2d(0.5), nn.Conv2d(16, 2, 1))
+        learner(pair(), network, nn.L1Loss(), adam, []).fit(2, 0.01)
+        paths.append(network)
+    assert (paths[0][0].weight == paths[1][0].weight).all()
+    assert (paths[0][2].running_mean != paths[1][2].running_mean).any()
+
+
 def test_statistics_are_of_whole_batches_for_in_one_of_a_single_picture_nothing_varies():
     for count, plain in ((17, 16), (3, 3), (5000, 992)):
         loaders = pair(count, batch_size=4)  # 16 pictures of 16×16

@@ -1,5 +1,6 @@
 """Batch statistics of pictures as they are, as a fastai callback."""
 
+import torch
 from fastai.callback.core import Callback
 from torch.optim.swa_utils import update_bn
 
@@ -11,12 +12,14 @@ class PlainStatistics(Callback):
 
     Those that training gathers are of pictures that are cut, zoomed or turned, and so of other features than the
     pictures have that the network will be used on (as with pictures of another size: Touvron et al. 2019, 'Fixing the
-    train-test resolution discrepancy', section 3). Dropout stays on, as in training, whose weights expect it.
+    train-test resolution discrepancy', section 3). Dropout stays on, as in training, whose weights expect it; training
+    goes on with its random numbers as if nobody had looked.
     """
 
     order = 66  # after the moving average is in place, before all that measures
 
     def before_validate(self) -> None:
         """Look at the pictures once more."""
-        with autocast(self.dls.device):
+        accelerators = range(torch.accelerator.device_count())
+        with torch.random.fork_rng(accelerators), autocast(self.dls.device):
             update_bn(self.dls[2], self.model)
