@@ -36,6 +36,7 @@ from pipeline.training import precision
 from pipeline.training.batches import default_device, fit_batch, flip_and_zoom
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything, warm_up_and_decay
+from pipeline.training.statistics import PlainStatistics
 
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy", "edge_l1"]
@@ -76,6 +77,11 @@ def random_encoder() -> Iterator[None]:
         yield
 
 
+def gathered() -> Change:
+    """Batch statistics as training gathers them."""
+    return patch.object(PlainStatistics, "before_validate", lambda self: None)
+
+
 def look_at_nothing(discriminator: nn.Module, l: Tensor) -> dict[int, Tensor]:  # noqa: E741
     """What a PatchGAN without an encoder sees with it."""
     return {}
@@ -104,6 +110,7 @@ UNET = {
     "− lower rate for the encoder": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", alike)),
     "− dropout": Ingredient(values={"dropout": 0}),
     "− zoom and turn: mirrored": Ingredient(values={"zoom": 0}),
+    "− batch statistics of pictures as they are": Ingredient(gathered),
     "− bfloat16: float32": Ingredient(lambda: patch.object(precision, "autocast", in_float32)),
     "+ block at full resolution": Ingredient(lambda: patch.object(generator, "BothWays", with_last_cross)),
 }
