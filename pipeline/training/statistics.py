@@ -20,6 +20,7 @@ class PlainStatistics(Callback):
 
     def before_validate(self) -> None:
         """Look at the pictures once more."""
-        accelerators = range(torch.accelerator.device_count())
-        with torch.random.fork_rng(accelerators), autocast(self.dls.device):
+        device = torch.device(self.dls.device)
+        accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
+        with torch.random.fork_rng(accelerators), autocast(device):
             update_bn(self.dls[2], self.model)
