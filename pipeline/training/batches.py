@@ -139,27 +139,35 @@ def flip(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(mirrored, rgb.flip(3), rgb), labels
 
 
-def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """For classifiers: mirror, shift by up to an eighth of the side, the border reflected, and grey out a square.
-
-    He et al. (2016, section 4.2) mirror and shift; DeVries & Taylor (2017, 'Improved Regularization … with Cutout').
-    """
+def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror, and shift by up to an eighth of the side, the border reflected (after He et al. 2016, section 4.2)."""
     rgb, labels = flip(rgb, labels)
     count, _, height, width = rgb.shape
     reach = height // 8, width // 8
     padded = nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
     top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
     row, column = (torch.arange(side, device=rgb.device) for side in (height, width))
-    row, column = row.view(1, -1, 1), column.view(1, 1, -1)
     pictures = torch.arange(count, device=rgb.device).view(-1, 1, 1)
-    shifted = padded.permute(0, 2, 3, 1)[pictures, top + row, left + column].permute(0, 3, 1, 2)
+    shifted = padded.permute(0, 2, 3, 1)[pictures, top + row.view(1, -1, 1), left + column.view(1, 1, -1)]
+    return shifted.permute(0, 3, 1, 2), labels
+
+
+def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For classifiers: mirror, shift, and grey out a square.
+
+    DeVries & Taylor 2017, 'Improved Regularization of Convolutional Neural Networks with Cutout'.
+    """
+    shifted, labels = flip_and_shift(rgb, labels)
+    count, _, height, width = rgb.shape
+    row, column = (torch.arange(side, device=rgb.device) for side in (height, width))
+    row, column = row.view(1, -1, 1), column.view(1, 1, -1)
     y, x = (torch.randint(0, side, (count, 1, 1), device=rgb.device) for side in (height, width))
     cut = ((row - y).abs() < CUTOUT / 2 * height) & ((column - x).abs() < CUTOUT / 2 * width)  # (N, H, W)
     return torch.where(cut[:, None], 0.5, shifted), labels
 
 
 def flip_and_zoom(rgb: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Tensor]:
-    """For the U-Net: mirror, and zoom into half of the pictures, turned and shifted.
+    """For the U-Net: mirror and shift, and zoom into half of the pictures, turned.
 
     With few pictures a U-Net soon knows them by heart, though less so if they never look the same. Zooming blurs; half
     of them stay as sharp as those that it will be tested on.
@@ -181,7 +189,7 @@ def flip_and_zoom(rgb: Tensor, labels: Tensor, zoom: float) -> tuple[Tensor, Ten
     places = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)  # (N, 2, 3), of an affine map
     grid = nn.functional.affine_grid(places, list(rgb.shape), align_corners=False)
     zoomed = nn.functional.grid_sample(rgb, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
-    sharp, _ = flip(rgb, labels)
+    sharp, _ = flip_and_shift(rgb, labels)
     return torch.where((uniform(0, 1) < 0.5).view(-1, 1, 1, 1), zoomed, sharp), labels
 
 
