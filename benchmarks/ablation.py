@@ -32,7 +32,7 @@ from pipeline.datasets import store
 from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.results import summarise
-from pipeline.training import precision
+from pipeline.training import batches, precision
 from pipeline.training.batches import default_device, fit_batch, flip_and_zoom
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything, warm_up_and_decay
@@ -109,7 +109,8 @@ UNET = {
     "− decay: constant rate": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", constant)),
     "− lower rate for the encoder": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", alike)),
     "− dropout": Ingredient(values={"dropout": 0}),
-    "− zoom and turn: mirrored": Ingredient(values={"zoom": 0}),
+    "− zoom, turn and shift: mirrored": Ingredient(values={"zoom": 0}),
+    "− shift of those not zoomed into": Ingredient(lambda: patch.object(batches, "flip_and_shift", batches.flip)),
     "− batch statistics of pictures as they are": Ingredient(gathered),
     "− bfloat16: float32": Ingredient(lambda: patch.object(precision, "autocast", in_float32)),
     "+ block at full resolution": Ingredient(lambda: patch.object(generator, "BothWays", with_last_cross)),
@@ -122,7 +123,7 @@ GAN = {
     "− edges": Ingredient(values={"edge_weight": 0}),
     "− paleness": Ingredient(values={"colourfulness_weight": 0}),
     "− Fréchet distance": Ingredient(values={"frechet_weight": 0}),
-    "+ zoom and turn": Ingredient(lambda: patch.object(train_gan, "flip", partial(flip_and_zoom, zoom=0.25))),
+    "+ zoom, turn and shift": Ingredient(lambda: patch.object(train_gan, "flip", partial(flip_and_zoom, zoom=0.25))),
 }
 
 
