@@ -110,6 +110,7 @@ def test_half_of_the_pictures_are_zoomed_each_to_another_part_and_half_are_mirro
     assert 16 < sum(sharp) < 48
     different = {tuple(picture.flatten().tolist()) for picture in zoomed}
     assert 64 - sum(sharp) + 2 < len(different) <= 64 - sum(sharp) + 2 * 5  # two ways, by 2 pixels at most
+    assert tuple(ramp[0].flatten().tolist()) in different
 
 
 def test_pictures_without_classes_are_told_apart_by_how_they_are_turned():

@@ -146,10 +146,15 @@ def flip_and_shift(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     reach = height // 8, width // 8
     padded = nn.functional.pad(rgb, (reach[1], reach[1], reach[0], reach[0]), mode="reflect")
     top, left = (torch.randint(0, 2 * r + 1, (count, 1, 1), device=rgb.device) for r in reach)
-    row, column = (torch.arange(side, device=rgb.device) for side in (height, width))
     pictures = torch.arange(count, device=rgb.device).view(-1, 1, 1)
-    shifted = padded.permute(0, 2, 3, 1)[pictures, top + row.view(1, -1, 1), left + column.view(1, 1, -1)]
-    return shifted.permute(0, 3, 1, 2), labels
+    row, column = _rows_and_columns(rgb)
+    return padded.permute(0, 2, 3, 1)[pictures, top + row, left + column].permute(0, 3, 1, 2), labels
+
+
+def _rows_and_columns(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the pixels: (H, 1) and (W,)."""
+    row, column = (torch.arange(side, device=rgb.device) for side in rgb.shape[2:])
+    return row.view(-1, 1), column
 
 
 def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,8 +164,7 @@ def flip_shift_and_cut(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """
     shifted, labels = flip_and_shift(rgb, labels)
     count, _, height, width = rgb.shape
-    row, column = (torch.arange(side, device=rgb.device) for side in (height, width))
-    row, column = row.view(1, -1, 1), column.view(1, 1, -1)
+    row, column = _rows_and_columns(rgb)
     y, x = (torch.randint(0, side, (count, 1, 1), device=rgb.device) for side in (height, width))
     cut = ((row - y).abs() < CUTOUT / 2 * height) & ((column - x).abs() < CUTOUT / 2 * width)  # (N, H, W)
     return torch.where(cut[:, None], 0.5, shifted), labels
