@@ -10,10 +10,12 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from pipeline import guided, inference, photographs
+from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
+from pipeline.photographs import tones
+from pipeline.photographs.tones import Seen
 
 # Pixels of the shorter side of what the network sees. Trained on 32×32 pictures, U-Net and GAN have the most skill on
 # the photographs in datasets/photos.py when these are shrunk to 48 to 64 pixels; above 100 the GAN's colours go wild.
@@ -65,10 +67,13 @@ class Colouriser:
 
     def batch(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
         """Colour pictures; those of one shape go through the network together. See `__call__`."""
-        separated = [photographs.separate(photographs.upright(picture)) for picture in pictures]
-        seen = [self._small(opaque) for opaque, _ in separated]
+        return self.paint([tones.understand(picture) for picture in pictures])
+
+    def paint(self, pictures: Sequence[Seen]) -> list[Image.Image]:
+        """Colour pictures that are understood already. See `batch`."""
+        small = [self._small(opaque) for opaque, _ in pictures]
         coloured = []
-        for (opaque, alpha), l, ab in zip(separated, seen, self._paint(seen), strict=True):  # noqa: E741
+        for (opaque, alpha), l, ab in zip(pictures, small, self._paint(small), strict=True):  # noqa: E741
             result = _enlarge(opaque, guided.fit(l, ab))
             if alpha:
                 result.putalpha(alpha)
@@ -80,7 +85,7 @@ class Colouriser:
         sides = opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
         smaller = [max(1, round(side * scale)) for side in sides]
-        resized = photographs.to_8_bits(opaque).resize(smaller, Image.Resampling.LANCZOS, reducing_gap=2)
+        resized = tones.to_8_bits(opaque).resize(smaller, Image.Resampling.LANCZOS, reducing_gap=2)
         return _lightness(resized)
 
     def _paint(self, seen: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -129,13 +134,13 @@ def paint_nothing(l: np.ndarray) -> np.ndarray:  # noqa: E741
     return np.zeros_like(l).repeat(2, axis=1)
 
 
-def compare(picture: Image.Image, unet: Colouriser, gan: Colouriser) -> Image.Image:
+def compare(picture: Seen, unet: Colouriser, gan: Colouriser) -> Image.Image:
     """Grey, by the U-Net, by the GAN, and the original, from left to right, each of 1024 pixels at most.
 
     Raises:
         PipelineError: as `Colouriser`.
     """
-    original = photographs.to_rgb(photographs.upright(picture))
+    original = tones.to_rgb(picture)
     original.thumbnail((COMPARED, COMPARED), Image.Resampling.LANCZOS)
     panels = [Colouriser(paint_nothing)(original), unet(original), gan(original), original]
     width, height = original.size

@@ -11,10 +11,13 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline import destinations, photographs
+from pipeline import destinations
 from pipeline.colourise import SIZE, Colouriser, compare
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
+from pipeline.photographs import reading
+from pipeline.photographs.reading import Photograph
+from pipeline.photographs.tones import Seen
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
@@ -25,7 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by format
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 
-Paint = Callable[[Image.Image], Image.Image]
+Paint = Callable[[Seen], Image.Image]
 
 
 def run(photos: Sequence[Path], out: Path, model: str | None, size: int | None, compared: bool) -> None:
@@ -58,7 +61,8 @@ def run(photos: Sequence[Path], out: Path, model: str | None, size: int | None, 
 
 def _painter(model: str | None, size: int, compared: bool) -> Paint:
     if not compared:
-        return Colouriser.load(find_model(model or "unet"), size)
+        colouriser = Colouriser.load(find_model(model or "unet"), size)
+        return lambda page: colouriser.paint([page])[0]
     if model:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {model} has no use; give one of the two")
     unet, gan = (Colouriser.load(find_model(name), size) for name in MODELS)
@@ -84,21 +88,21 @@ def colour_all(targets: Mapping[Path, Path], taken: Container[Path], paint: Pain
     Args:
         targets: file → file to write, both of which are known to differ.
         taken: all files that are planned, those that are there already, too.
-        paint: photograph → result.
+        paint: a page of a photograph → what it becomes.
 
     Returns:
         The files that were written, and how many photographs failed; the reason of each is on stderr.
     """
     written: list[Path] = []
     Image.init()  # finds Pillow's formats, once and not in several threads
-    with photographs.large_ones(), ThreadPoolExecutor(THREADS) as pool:
-        painted = _paint_each(_ahead(pool, photographs.read, targets), paint)
+    with reading.large_ones(), ThreadPoolExecutor(THREADS) as pool:
+        painted = _paint_each(_ahead(pool, reading.read, targets), paint)
         with tqdm(total=len(targets), desc="colouring", unit=" photographs", disable=None) as bar:
             for (source, *_), future in _ahead(pool, partial(_write, targets=targets, taken=taken), painted):
                 try:
                     written.append(future.result())
                 except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-                    tqdm.write(f"{source}: {photographs.reason(error)}", file=sys.stderr)
+                    tqdm.write(f"{source}: {reading.reason(error)}", file=sys.stderr)
                 bar.update()
     return written, len(targets) - len(written)
 
@@ -116,13 +120,13 @@ def _ahead(
 
 
 def _paint_each(
-    reading: Iterable[tuple[Path, Future[Image.Image]]], paint: Paint
+    photographs: Iterable[tuple[Path, Future[Photograph]]], paint: Paint
 ) -> Iterator[tuple[Path, Image.Image | Exception, bytes | None]]:
     """Each photograph's file, the result or what went wrong, and EXIF data."""
-    for source, future in reading:
+    for source, future in photographs:
         try:
-            picture = future.result()
-            yield source, paint(picture), picture.info.get("exif")
+            photograph = future.result()
+            yield source, paint(photograph.pages[0]), photograph.exif
         except Exception as error:
             yield source, error, None
 

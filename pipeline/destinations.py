@@ -3,8 +3,8 @@
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
-from pipeline import photographs
 from pipeline.errors import PipelineError
+from pipeline.photographs import reading
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG.
 FORMATS = {
@@ -55,7 +55,7 @@ def _find(photo: Path, out: Path) -> Iterator[tuple[Path, Path]]:
     if out.exists() and out.samefile(photo):
         raise PipelineError(f"--out {out}: given the folder of the photographs; give another one, in it if you like")
     inside = photo.resolve() in out.resolve().parents
-    found = [path for path in photographs.find(photo) if not (inside and out.resolve() in path.resolve().parents)]
+    found = [path for path in reading.find(photo) if not (inside and out.resolve() in path.resolve().parents)]
     if not found:
         raise PipelineError(f"{photo}: no pictures in this folder; give one with pictures, or a picture")
     yield from ((path, path.relative_to(photo)) for path in found)

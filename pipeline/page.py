@@ -11,11 +11,14 @@ import gradio as gr
 from gradio_client.utils import is_file_obj, traverse
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline import colourise_files, destinations, photographs
+from pipeline import colourise_files, destinations
 from pipeline.colourise import SIZE, Colouriser, paint_nothing
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
+from pipeline.photographs import reading, tones
+from pipeline.photographs.reading import Photograph
+from pipeline.photographs.tones import Seen
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
@@ -131,11 +134,11 @@ def colour(networks: Mapping[str, Network], file: str | None, model: str, size: 
         return _show()
     try:
         photo = read(Path(file))
-        coloured = Colouriser(networks[model], size)(photo)
+        (coloured,) = Colouriser(networks[model], size).paint(photo.pages)
     except PipelineError as error:
         return _show(reason=str(error))
-    grey = Colouriser(paint_nothing)(_preview(photo))
-    return _show((grey, _preview(coloured)), save(coloured, Path(file).name, photo.info.get("exif")))
+    grey = Colouriser(paint_nothing)(_preview(photo.pages[0]))
+    return _show((grey, _preview(tones.understand(coloured))), save(coloured, Path(file).name, photo.exif))
 
 
 def _show(
@@ -145,8 +148,8 @@ def _show(
     return [gr.update(value=value, visible=value is not None) for value in (pictures, result, said)]
 
 
-def read(path: Path) -> Image.Image:
-    """An uploaded photograph, upright.
+def read(path: Path) -> Photograph:
+    """An uploaded photograph.
 
     Raises:
         PipelineError: it has too many pixels, or is no picture of a kind that is read here, or a broken one.
@@ -155,14 +158,14 @@ def read(path: Path) -> Image.Image:
         with Image.open(path, formats=FORMATS) as picture:  # reads no pixels yet
             pixels = picture.width * picture.height
         if pixels <= MEGAPIXELS * 1_000_000:
-            return photographs.read(path)
+            return reading.read(path)
         given = f"{pixels / 1_000_000:.0f} megapixels"
     except Image.DecompressionBombError:
         given = "far too many pixels"
     except UnidentifiedImageError:
         raise PipelineError(f"not a picture that can be read here; give one of {', '.join(FORMATS)}") from None
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-        raise PipelineError(f"a broken picture: {photographs.reason(error)}; give another copy of it") from None
+        raise PipelineError(f"a broken picture: {reading.reason(error)}; give another copy of it") from None
     raise PipelineError(f"{given}, of which {MEGAPIXELS} million are allowed; give a smaller copy")
 
 
@@ -183,8 +186,8 @@ def save(coloured: Image.Image, name: str, exif: bytes | None) -> Path:
     return target
 
 
-def _preview(picture: Image.Image) -> Image.Image:
-    preview = photographs.to_rgb(picture)
+def _preview(picture: Seen) -> Image.Image:
+    preview = tones.to_rgb(picture)
     preview.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
     return preview
 

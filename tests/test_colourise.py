@@ -10,6 +10,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
+from pipeline.photographs import tones
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 
@@ -187,13 +188,13 @@ def test_a_batch_is_as_one_by_one():
 
 
 def test_a_comparison_shows_four_pictures(coffee):
-    drawn = compare(coffee, colouriser(), colouriser(follow))
+    drawn = compare(tones.understand(coffee), colouriser(), colouriser(follow))
     assert drawn.size == (4 * 300 + 3 * 8, 200)
     panels = [np.array(drawn.crop((left, 0, left + 300, 200))).astype(int) for left in range(0, 1232, 308)]
     assert np.ptp(panels[0], axis=2).max() <= 1  # grey
     assert np.array_equal(panels[3], np.array(coffee))
     assert np.abs(panels[1] - panels[2]).max() > 20
-    assert max(compare(Image.new("RGB", (40, 3000)), colouriser(), colouriser()).size) == 1024
+    assert max(compare(tones.understand(Image.new("RGB", (40, 3000))), colouriser(), colouriser()).size) == 1024
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from pipeline import photographs
 from pipeline.datasets.store import SPLITS, Split
 from pipeline.errors import PipelineError
+from pipeline.photographs import reading, tones
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures
@@ -30,17 +30,17 @@ def read(folder: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     """
     if not folder.is_dir():
         raise PipelineError(f"{folder}: no such folder; {WAY_OUT}")
-    paths = photographs.find(folder)
+    paths = reading.find(folder)
     names = {path: _class(path, folder) for path in paths}
     ranked = sorted((_rank(path.relative_to(folder)), path) for path in paths)  # random order, but always the same
     pictures: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    with photographs.large_ones():
+    with reading.large_ones():
         for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False, disable=None):
             try:
                 picture = load(path, size)
             except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-                tqdm.write(f"{path}: passed over: {photographs.reason(error)}", file=sys.stderr)
+                tqdm.write(f"{path}: passed over: {reading.reason(error)}", file=sys.stderr)
                 continue
             pictures[split_of(rank)].append(picture)
             found[split_of(rank)].append(names[path])
@@ -59,7 +59,8 @@ def load(path: Path, size: int) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest.
     """
-    picture = photographs.to_rgb(photographs.read(path, smallest=2 * size))
+    (page, *_), _ = reading.read(path, smallest=2 * size)
+    picture = tones.to_rgb(page)
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
 
 

@@ -1,0 +1,40 @@
+import numpy as np
+from PIL import Image
+
+from pipeline.photographs import reading, tones
+
+RED = (200, 30, 30)
+
+
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, (0, 0, 255))]
+    for name in ("a.gif", "a.webp", "a.png", "a.tiff"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        pixel = np.array(tones.to_rgb(reading.read(tmp_path / name).pages[0]))[4, 4]
+        assert np.abs(pixel.astype(int) - RED).max() < 6, name
+
+
+def test_a_photograph_is_read_upright_and_its_exif_data_say_so(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    Image.new("RGB", (40, 20), RED).save(tmp_path / "a.jpg", exif=exif)
+    (page,), exif = reading.read(tmp_path / "a.jpg")
+    assert page.opaque.size == (20, 40)
+    kept = Image.Exif()
+    kept.load(exif)
+    assert dict(kept) == {0x010F: "a camera"}
+
+
+def test_pictures_are_found_below_a_folder_and_the_rest_is_counted(tmp_path, capsys):
+    for name in ("b.JPG", "a/c.png", "a/.hidden.png", ".trash/d.png", "notes.txt", "a/e.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    assert reading.find(tmp_path) == [tmp_path / name for name in ("a/c.png", "a/e.webp", "b.JPG")]
+    assert capsys.readouterr().err == f"{tmp_path}: files of other kinds passed over: 1 .txt\n"
+
+
+def test_reasons_are_one_line():
+    assert reading.reason(PermissionError(13, "Permission denied", "a.jpg")) == "Permission denied"
+    assert reading.reason(ValueError("one\n  two")) == "one two"
+    assert reading.reason(ValueError()) == "ValueError"
