@@ -1,4 +1,9 @@
-"""The one family of errors that a user meets."""
+"""The one family of errors that a user meets, and names as a terminal can show them."""
+
+
+def printable(text: object) -> str:
+    """A line that any terminal can show: control characters, and bytes of a name that are no UTF-8, as escapes."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
 class PipelineError(Exception):
@@ -12,7 +17,7 @@ class PipelineError(Exception):
 
     def __str__(self) -> str:
         # Not from the arguments: fastai rewrites those of what a callback raises, over several lines.
-        return self.line
+        return printable(self.line)
 
 
 class Stopped(PipelineError):
