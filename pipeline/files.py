@@ -1,10 +1,17 @@
 """Files that are written whole or not at all, and what tells one from another."""
 
+import errno
+import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+UNFINISHED = ".colourgan-"  # how names begin of files that are being written; 16 hexadecimal digits follow
 
 
 def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
@@ -13,19 +20,52 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
     A new file takes the old one's place, instead of its content: DVC may have linked the old one into its cache.
 
     Args:
-        writers: path → what writes the file, at the path that it is given.
+        writers: path → what writes the file, at the path that it is given, whose name has no suffix.
     """
-    unfinished = {path: path.with_name(f".unfinished-{path.name}") for path in writers}
-    try:
+    with ExitStack() as held:
+        unfinished = {path: held.enter_context(_unfinished(path.parent)) for path in writers}
         for path, write in writers.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write(unfinished[path])
             keep(unfinished[path])
+        for path in writers:
+            if path.is_dir():  # no file can take its place, and others would have had theirs already
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, finished in unfinished.items():
             finished.replace(path)
-    finally:
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A new file for what will be written into a folder.
+
+    It is locked while it has this name, and deleted if it still has it in the end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.resolve())
+    while True:
+        path = folder / (UNFINISHED + secrets.token_hex(8))
+        with path.open("xb") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists():  # another run swept it before it was locked
+                continue
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Delete what runs that were killed left in a folder, once a process: files that nobody holds locked.
+
+    A lock goes with its process, however that ends.
+    """
+    for path in folder.glob(UNFINISHED + "[0-9a-f]" * 16):
+        with suppress(OSError), path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def keep(path: Path) -> None:
