@@ -10,22 +10,26 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from pipeline.errors import printable
+from pipeline.photographs import folders
 from pipeline.photographs.tones import ORIENTATION, Seen, understand
 
 
 def find(folder: Path) -> list[Path]:
-    """Files below a folder whose suffix is that of a picture, sorted.
+    """Files below a folder whose suffix is that of a picture, sorted; links are followed. The rest is told on stderr.
 
-    The others are counted on stderr, hidden ones not even that.
+    Raises:
+        PipelineError: the folder cannot be opened.
     """
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    below = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    visible = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    others = Counter(path.suffix.lower() or path.name for path in visible if path.suffix.lower() not in suffixes)
+    files, left_out = folders.walk(folder)
+    if left_out:
+        print(f"{printable(folder)}: left out: {folders.listed(folder, left_out)}", file=sys.stderr)
+    others = Counter(path.suffix.lower() or path.name for path in files if path.suffix.lower() not in suffixes)
     if others:
-        listed = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        print(f"{folder}: files of other kinds passed over: {listed}", file=sys.stderr)
-    return [path for path in visible if path.suffix.lower() in suffixes]
+        listed = printable(", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)))
+        print(f"{printable(folder)}: files of other kinds passed over: {listed}", file=sys.stderr)
+    return [path for path in files if path.suffix.lower() in suffixes]
 
 
 class Photograph(NamedTuple):
