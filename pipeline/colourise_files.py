@@ -140,22 +140,23 @@ def _write(
     target = destinations.with_alpha(targets[source]) if result.mode == "RGBA" else targets[source]
     if target != targets[source] and target in taken:
         raise PipelineError(f"transparent, so it would become {target}, as another photograph does; rename one of them")
-    write_all({target: lambda path: save(result, path, exif)})
+    kind = destinations.FORMATS[target.suffix.lower()]
+    write_all({target: lambda path: save(result, path, kind, exif)})
     return target
 
 
-def save(result: Image.Image, path: Path, exif: bytes | None) -> None:
+def save(result: Image.Image, path: Path, kind: str, exif: bytes | None) -> None:
     """Write a result.
 
     Args:
         result: of mode RGB or RGBA.
-        path: with a suffix in `destinations.FORMATS`, whose format holds that mode.
+        path: of any name.
+        kind: a format in `destinations.FORMATS` that holds that mode.
         exif: to be kept.
 
     Raises:
         OSError: the file cannot be written.
     """
-    kind = destinations.FORMATS[path.suffix.lower()]
     result.save(path, format=kind, **OPTIONS.get(kind, {}), **({"exif": exif} if exif else {}))
 
 

@@ -182,7 +182,7 @@ def save(coloured: Image.Image, name: str, exif: bytes | None) -> Path:
     target = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()), f"{given.stem}-coloured{suffix}")
     if coloured.mode == "RGBA":
         target = destinations.with_alpha(target)
-    colourise_files.save(coloured, target, exif)
+    colourise_files.save(coloured, target, destinations.FORMATS[target.suffix.lower()], exif)
     return target
 
 
