@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline import lock, params
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, ran_out_of_memory
 
 app = typer.Typer(
     help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
@@ -42,21 +42,27 @@ def _stage(name: str) -> Iterator[params.Params]:
     try:
         with lock.alone(name):
             yield checked
-    except OSError as error:
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise PipelineError(
+                f"{name}: out of memory; {_more_memory(name)}, and run the same command again"
+            ) from None
+        if not isinstance(error, OSError):
+            raise
         place = error.filename2 or error.filename
         where = f"{place}: " if place else ""
         reason = error.strerror or error
         raise PipelineError(
             f"{name}: {where}{reason}; make room, or allow writing there, and run the same command again"
         ) from None
-    except (MemoryError, RuntimeError) as error:
-        # Of torch's, those of an accelerator have a name of their own, that of the CPU has not.
-        if not isinstance(error, MemoryError) and "memory" not in str(error).partition("\n")[0]:
-            raise
-        raise PipelineError(
-            f"{name}: out of memory; allowed is what the machine has: lower batch_size or images in params.yaml, "
-            "or what else was raised there"
-        ) from None
+
+
+def _more_memory(stage: str) -> str:
+    """What helps a stage that had not enough."""
+    if stage.startswith("download"):
+        return "end other programs"
+    section = stage.removeprefix("train-").replace("-", ".")
+    return f"lower {section}.batch_size in params.yaml, or end other programs"
 
 
 @app.command()
@@ -137,12 +143,11 @@ def export(
         str | None, typer.Option(help="unet, gan or the path of a .safetensors file; by default unet.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that export did not write, too.")] = False,
 ) -> None:
     """Write a trained colouriser as an ONNX file, with a model card beside it."""
     from pipeline import export
 
-    export.run(model, out, force)
+    export.run(model, out)
 
 
 @app.command()

@@ -1,9 +1,27 @@
-"""The one family of errors that a user meets, and names as a terminal can show them."""
+"""The one family of errors that a user meets, names as a terminal can show them, and what says that memory ran out."""
+
+import errno
+import re
+
+MEMORY = re.compile(  # what says so: the system, torch, its devices' libraries, pandas, the dynamic linker
+    r"out of memory|(not enough|insufficient) memory|allocate memory|bad.?alloc|alloc_failed|failed to map segment",
+    re.IGNORECASE,
+)
 
 
 def printable(text: object) -> str:
     """A line that any terminal can show: control characters, and bytes of a name that are no UTF-8, as escapes."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that there was not enough memory, of the machine or of a device."""
+    while error:
+        no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        if no_memory or isinstance(error, MemoryError) or MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class PipelineError(Exception):

@@ -1,11 +1,27 @@
+import errno
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from fastai.callback.core import Callback
+from torch import nn
+
+from pipeline import cli
+from pipeline.errors import PipelineError
+from pipeline.training.learner import learner
+from tests.test_training import adam, painter, pair
 
 ROOT = Path.cwd()
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """The work goes on in a folder that has nothing but params.yaml."""
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -79,6 +95,72 @@ main()
     command = [sys.executable, "-c", code, "train-unet"]
     failed = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: train-unet: out of memory")
-    assert "lower batch_size" in failed.stderr
+    assert failed.stderr.startswith("error: train-unet: out of memory; lower unet.batch_size in params.yaml, or ")
     assert failed.stderr.count("\n") == 1
+
+
+class Fails(Callback):
+    """Raises where fastai, which rewrites what a callback raises, is in between."""
+
+    def __init__(self, error: Exception, event: str):
+        self.error = error
+        setattr(self, event, self.fail)
+
+    def fail(self):
+        raise self.error
+
+
+def load(error: Exception) -> None:
+    """What a module does that makes a line of what it catches."""
+    try:
+        raise error
+    except type(error):
+        raise PipelineError("data/target: no data set there") from None
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of …"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried to …"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("unable to mmap 8 bytes from file </a>: Cannot allocate memory (12)"),
+    MemoryError("Unable to allocate 1.00 TiB for an array"),
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ValueError("Error tokenizing data. C error: out of memory"),
+    ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+]
+
+
+@pytest.mark.parametrize("event", ["before_fit", "after_loss", "before_validate", "after_fit"])
+@pytest.mark.parametrize("error", NO_MEMORY[:2], ids=["cuda", "cpu"])
+def test_memory_that_runs_out_in_a_callback_is_one_line(error, event, in_folder):
+    with pytest.raises(PipelineError) as raised, cli._stage("train-gan"):
+        learner(pair(), painter(), nn.L1Loss(), adam, [Fails(type(error)(*error.args), event)]).fit(1, 0.01)
+    assert str(raised.value) == (
+        "train-gan: out of memory; lower gan.batch_size in params.yaml, or end other programs, and run the same "
+        "command again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "way_out"),
+    [
+        ("download-target", "end other programs, and run"),
+        ("pretrain-judge", "lower pretrain.judge.batch_size in params.yaml, or end"),
+        ("train-unet", "lower unet.batch_size in params.yaml, or end"),
+        ("evaluate", "lower evaluate.batch_size in params.yaml, or end"),
+    ],
+)
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: str(error)[:20])
+def test_whatever_says_that_memory_ran_out_is_one_line_even_if_a_line_was_made_of_it(error, stage, way_out, in_folder):
+    with pytest.raises(PipelineError) as raised, cli._stage(stage):
+        load(error)
+    assert str(raised.value).startswith(f"{stage}: out of memory; {way_out}")
+
+
+def test_an_error_about_memory_that_is_not_scarce_is_no_lack_of_it(in_folder):
+    with pytest.raises(RuntimeError, match="illegal memory access"), cli._stage("evaluate"):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
