@@ -1,5 +1,7 @@
 """Lower precision where the device computes faster in it, as a context and as a fastai callback."""
 
+from typing import Any
+
 import torch
 from fastai.callback.core import Callback
 
@@ -12,11 +14,16 @@ def fastest(device: torch.device | str) -> torch.dtype:
     """
     kind = torch.device(device).type
     if kind == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        made_for_it = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+        made_for_it = any(capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
     else:
-        made_for_it = torch.get_device_module(kind).is_bf16_supported()
+        supported = getattr(torch.get_device_module(kind), "is_bf16_supported", None)  # Apple's has no answer
+        made_for_it = supported is not None and supported(including_emulation=False)
     return torch.bfloat16 if made_for_it else torch.float32
+
+
+def capabilities() -> dict[str, Any]:
+    """What the processor can do; nothing that is known of, if torch does not tell."""
+    return getattr(torch.cpu, "get_capabilities", dict)()
 
 
 def autocast(device: torch.device | str) -> torch.autocast:
