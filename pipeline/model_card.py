@@ -1,6 +1,5 @@
 """What one should know before using a model, as a page of Markdown (Mitchell et al. 2019, 'Model Cards')."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 from pipeline import report
 from pipeline.datasets.sources import LICENCES
-from pipeline.errors import printable
 from pipeline.files import sha256
 
 PAGE = """\
@@ -48,11 +46,10 @@ The colours are guesses. No grey photograph tells which colour a coat had, so th
 looked. The model knows pictures of the kind that it was trained on, and little of others. Trained with L1 it paints
 pale where several colours are likely; against a discriminator, boldly, and at times wrongly.
 """
-SEAL = "\n<!-- SHA-256 of the page above, by which export knows its own: "
 
 
 def write(path: Path, file: str, about: Mapping[str, Any], weights: int, difference: float) -> str:
-    """The page, sealed.
+    """The page.
 
     Args:
         path: of the .safetensors file.
@@ -62,10 +59,10 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
         difference: of its ONNX file's ab from torch's, at most.
     """
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
-    page = PAGE.format(
+    return PAGE.format(
         **about,
-        name=printable(path.stem),
-        file=printable(file),
+        name=path.stem,
+        file=file,
         how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
@@ -75,18 +72,6 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
             f"- {name}: {LICENCES[name]}" for name in sorted({about["data"], about["encoder"]} & LICENCES.keys())
         ),
     )
-    return seal(page)
-
-
-def seal(page: str) -> str:
-    """A page with a digest of it behind it, in a comment."""
-    return f"{page}{SEAL}{hashlib.sha256(page.encode()).hexdigest()} -->\n"
-
-
-def is_sealed(content: bytes) -> bool:
-    """Whether a page is as it was sealed: nobody has changed it."""
-    page = content.rpartition(SEAL.encode())[0].decode(errors="replace")
-    return content == seal(page).encode()
 
 
 def _listed(values: Mapping[str, Any]) -> str:
@@ -100,13 +85,13 @@ def _figures(path: Path) -> str:
         measured_on = results["measured_on"]
         (who,) = (name for name, digest in measured_on["sha256"].items() if digest == sha256(path))
         values = results[who]
-    except (OSError, ValueError, KeyError):
+        rows = [
+            f"| {metric} | {values[metric]:.4g} | {values[f'{metric}_low']:.4g} to {values[f'{metric}_high']:.4g} |"
+            for metric in values
+            if not metric.endswith(("_low", "_high"))
+        ]
+        where = f"On {measured_on['pictures']} test pictures of {measured_on['target']}"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # whatever the file may hold
         return f"None: {report.FIGURES} is not about this model."
-    rows = [
-        f"| {metric} | {values[metric]:.4g} | {values[f'{metric}_low']:.4g} to {values[f'{metric}_high']:.4g} |"
-        for metric in values
-        if not metric.endswith(("_low", "_high"))
-    ]
-    where = f"On {measured_on['pictures']} test pictures of {measured_on['target']}"
     said = f"{where}; the README says what each figure means, and where it misleads."
     return "\n".join((said, "", "| Figure | Value | 95 % interval |", "| --- | --- | --- |", *rows))

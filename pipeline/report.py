@@ -3,29 +3,44 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 
 DIFFERENCES = "gan_minus_unet", "gan_minus_unet_gain"
 NEARNESS = "further from", "closer to", "neither clearly closer to nor further from"
 LIKENESS = "less like", "more like", "neither clearly more nor less like"
 
 FIGURES = Path("metrics/evaluate.json")
+DRAWINGS = [Path(f"plots/{name}") for name in ("grid.png", "before_after.gif", "test_l1.png", "curves.png")]
 
 
 def run() -> None:
-    """Print what was measured last.
+    """Print what was measured last, and which drawings there are of it.
 
     Raises:
-        PipelineError: nothing was measured yet.
+        PipelineError: nothing was measured yet, or not by this version.
     """
+    print(_read_in_words())
+    if drawn := [str(path) for path in DRAWINGS if path.exists()]:
+        print(f"Pictures: {', '.join(drawn)}")
+
+
+def _read_in_words() -> str:
     try:
-        figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+        figures = json.loads(FIGURES.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return "\n".join(map(printable, in_words(figures, figures["measured_on"]).split("\n")))
     except FileNotFoundError:
         raise PipelineError(f"{FIGURES}: nothing was measured yet; run `dvc repro`") from None
-    print(in_words(figures, figures["measured_on"]))
-    print("Pictures: plots/grid.png, plots/before_after.gif, plots/test_l1.png, plots/curves.png")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        way_out = "run `dvc repro evaluate`, or `git checkout` the file"
+        raise PipelineError(f"{FIGURES}: not what this version measures ({reason}); {way_out}") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    """JSON as Python reads it may hold NaN and Infinity, which evaluate never writes."""
+    raise ValueError(f"{constant} is no number")
 
 
 def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
