@@ -6,14 +6,15 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.photographs import reading
 
-# The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
+# The formats that are kept, by suffix: what each is written as; every other becomes a PNG.
 FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     ".png": "PNG",
     ".webp": "WEBP",
+    ".bmp": "BMP",
 }
-WITHOUT_ALPHA = {"JPEG"}
+WITHOUT_ALPHA = {"JPEG", "BMP"}
 
 
 def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> dict[Path, Path]:

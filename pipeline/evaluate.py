@@ -77,7 +77,7 @@ def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    network, about = models.load(_path(name), kind, target)
+    network, about = models.build_on(_path(name), kind, target)
     return network.to(device=default_device(), memory_format=torch.channels_last), about
 
 
@@ -214,5 +214,7 @@ def _check(measured: Measurements) -> None:
     for who, values in measured.numbers.items():
         if not all(np.isfinite(value).all() for value in values.values()):
             raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
+    if not all(np.isfinite(features).all() for features in measured.features.values()):
+        raise PipelineError("judge: its features are not finite numbers; train it with a lower learning rate")
     if not measured.numbers["grey"]["l1"].any():
         raise PipelineError("every test picture is grey, so there is nothing to measure; give pictures with colours")

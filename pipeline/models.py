@@ -1,6 +1,7 @@
 """Trained networks as files: safetensors, with all in their metadata that it takes to rebuild and to judge them."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipeline import metadata
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
@@ -68,6 +69,16 @@ def load(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dic
     if data not in (None, about["data"]):
         raise PipelineError(f"{path}: given one trained on {about['data']}, needed {data}; run `dvc repro`")
     return network.eval(), about
+
+
+def build_on(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """`load`, for a stage; says so if another version of torch trained the network, of which DVC knows nothing."""
+    network, about = load(path, kind, data)
+    if about["torch"] != torch.__version__:
+        versions = f"trained with torch {about['torch']}, and this is torch {torch.__version__}"
+        line = f"warning: {path}: {versions}; for results of one version alone, run `dvc repro --force`"
+        print(printable(line), file=sys.stderr, flush=True)
+    return network, about
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

@@ -62,7 +62,8 @@ def run(name: Name, params: Params) -> None:
         case "imagenet":
             network = _imagenet(architecture, DATA[name] / "weights.pth")
         case _:
-            checkpoint = Checkpoint(f"pretrain-{name}", {"seed": params.seed} | settings.model_dump(), [DATA[name]])
+            identified = {"seed": params.seed, "pretrain": {name: settings.model_dump()}}
+            checkpoint = Checkpoint(f"pretrain-{name}", __name__, identified, store.files(DATA[name]))
             network, history = train(name, settings, data, checkpoint)
             rows = history.rows
 

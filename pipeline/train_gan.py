@@ -8,6 +8,7 @@ from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline import models
+from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
@@ -28,10 +29,11 @@ UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetens
 def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
-    network, about = models.load(UNET, "colouriser")
+    network, about = models.build_on(UNET, "colouriser")
     settings = params.model_dump(include={"seed", "images", "gan"})
-    checkpoint = Checkpoint("train-gan", settings, [colouriser.TARGET, UNET, FEATURES])
-    history, share = train(params, network, about["architecture"], features(about["data"]), checkpoint)
+    eye = features(about["data"])
+    checkpoint = Checkpoint("train-gan", __name__, settings, [*store.files(colouriser.TARGET), UNET, FEATURES])
+    history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
     colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), share=share)
     checkpoint.remove()
@@ -46,7 +48,7 @@ def features(data: str) -> nn.Module:
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    return models.load(FEATURES, "classifier", data)[0].body
+    return models.build_on(FEATURES, "classifier", data)[0].body
 
 
 def train(

@@ -24,7 +24,7 @@ ENCODER = Path("models/encoder.safetensors")
 
 def on_encoder(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
     """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
-    encoder, about = models.load(ENCODER, "classifier")
+    encoder, about = models.build_on(ENCODER, "classifier")
     network = unet(about["architecture"], dropout=dropout)
     network.layers[0].load_state_dict(encoder.body.state_dict())
     return network, about
@@ -35,7 +35,7 @@ def run(params: Params) -> None:
     seed_everything(params.seed)
     network, about = on_encoder(params.unet.dropout)
     settings = params.model_dump(include={"seed", "images", "unet"})
-    checkpoint = Checkpoint("train-unet", settings, [colouriser.TARGET, ENCODER])
+    checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])
     history = train(params, network, about["data"] != "none", checkpoint)
     colouriser.save(
         "unet",

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -63,7 +64,7 @@ def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[by
     """The weights and the history of a training run, of the U-Net's kind or of the GAN's."""
     seed_everything(0)
     network = painter()
-    saved = Checkpoint(kind, settings or {}, [])
+    saved = Checkpoint(kind, f"pipeline.train_{kind}", settings or {}, [])
     if kind == "gan":
         discriminator = critic()
         step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
@@ -117,22 +118,91 @@ def test_a_run_may_be_killed_again_and_again(monkeypatch):
     assert run("gan") == undisturbed
 
 
-def test_a_run_with_other_settings_inputs_or_code_does_not_go_on_from_it(tmp_path, monkeypatch, capsys):
+def test_a_run_with_other_settings_does_not_go_on_from_it_and_says_what_differs(capsys):
     with pytest.raises(KeyboardInterrupt):
-        run("unet", Kill(1, 1, "after_batch"), settings={"rate": 1})
-    run("unet", settings={"rate": 2})
-    assert "going on" not in capsys.readouterr().out
-    run("unet", settings={"rate": 1})
-    assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
+        run("unet", Kill(1, 1, "after_batch"), settings={"unet": {"epochs": 1}})
+    (path,) = checkpoints()
+    run("unet", settings={"unet": {"epochs": 2}})
+    said = capsys.readouterr().out
+    assert "going on" not in said
+    assert f"{path}: of another run (unet.epochs: 1 there, 2 here), so this one begins anew\n" in said
+    run("unet", settings={"unet": {"epochs": 1}})
+    said = capsys.readouterr().out
+    assert "going on in epoch 1/3, after batch 4/4" in said
+    assert "another run" not in said
 
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/train.npy").write_bytes(b"1")
-    keys = [checkpoint.key({}, [tmp_path / "data"])]
-    (tmp_path / "data/train.npy").write_bytes(b"2")
-    keys.append(checkpoint.key({}, [tmp_path / "data"]))
-    assert keys[1] == checkpoint.key({}, [tmp_path / "data"])
-    monkeypatch.setattr(checkpoint.pipeline, "__file__", str(tmp_path / "__init__.py"))
-    assert len({*keys, checkpoint.key({}, [tmp_path / "data"])}) == 3
+
+def test_a_run_on_other_threads_does_not_go_on_from_it_and_says_so(monkeypatch, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(1, 1, "after_batch"))
+    here = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: here + 1)
+    run("unet")
+    assert (
+        f"of another run (threads: {here} there, {here + 1} here), so this one begins anew" in capsys.readouterr().out
+    )
+
+
+def test_a_checkpoint_of_a_former_version_is_told_and_not_used(capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", Kill(1, 1, "after_batch"))
+    (path,) = checkpoints()
+    former = {name: part for name, part in torch.load(path, weights_only=True).items() if name != "identity"}
+    torch.save(former, path.with_stem("unet-0123456789abcdef"))
+    path.unlink()
+    run("unet")
+    assert "checkpoints/unet-0123456789abcdef.pt: of another run (" in capsys.readouterr().out
+
+
+def experiment(project: Path, name: str, monkeypatch) -> Path:
+    """An experiment's copy of a project, as DVC makes them for its queue, and the work goes on there."""
+    copy = project / ".dvc/tmp/exps" / name
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+@pytest.mark.parametrize("kind", ["unet", "gan"])
+def test_a_queued_experiment_that_was_killed_goes_on_when_it_is_queued_again(kind, tmp_path, monkeypatch, capsys):
+    undisturbed = run(kind)
+    first = experiment(tmp_path, "tmp123", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(kind, Kill(1, 1, "after_batch"))
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(first)  # as DVC does
+    assert len(checkpoints()) == 1  # where its user looks for it
+    experiment(tmp_path, "tmp456", monkeypatch)
+    capsys.readouterr()
+    assert run(kind) == undisturbed
+    assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_experiments_that_train_the_same_at_the_same_time_neither_fail_nor_spoil_each_others_checkpoints(
+    tmp_path, monkeypatch, capsys
+):
+    undisturbed = run("unet")
+    monkeypatch.setattr(checkpoint, "MINUTES", 0)
+
+    class Another(Callback):
+        """Runs the same, from its start to its end, in the middle of it."""
+
+        order = 95
+
+        def after_batch(self):
+            if self.training and self.train_iter == 6:
+                state = torch.get_rng_state()
+                experiment(tmp_path, "tmp456", monkeypatch)
+                results.append(run("unet"))
+                monkeypatch.chdir(tmp_path / ".dvc/tmp/exps/tmp123")
+                torch.set_rng_state(state)
+
+    results = []
+    experiment(tmp_path, "tmp123", monkeypatch)
+    results.append(run("unet", Another()))
+    assert results == [undisturbed, undisturbed]
+    assert "going on in epoch 2/3, after batch 2/4" in capsys.readouterr().out  # it found what the first had saved
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])

@@ -1,13 +1,15 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from pipeline import metrics
+from pipeline.errors import PipelineError
 from pipeline.networks import encoder
-from pipeline.training import frechet
+from pipeline.training import colouriser, frechet
 from pipeline.training.frechet import FrechetLoss, transport
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
@@ -55,9 +57,8 @@ def test_drawing_each_sample_to_its_place_is_the_gradient_of_the_frechet_distanc
         assert gradient[row, column].item() == pytest.approx(numeric, rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize("far", [0.1, 1, 10])
-def test_a_large_distance_counts_as_a_smaller_one_lest_nothing_else_would(monkeypatch, far):
-    monkeypatch.setattr(frechet, "ENOUGH", 1)
+def alone(far: float) -> FrechetLoss:
+    """The loss, of weight 2, about to see 200 real pictures of three features, and painted ones so far from them."""
     loss = FrechetLoss(nn.Identity(), weight=2)
     real = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
     device = torch.device("cpu")
@@ -66,8 +67,66 @@ def test_a_large_distance_counts_as_a_smaller_one_lest_nothing_else_would(monkey
     )
     loss._features = lambda ab: ab
     loss.before_fit()
+    return loss
+
+
+@pytest.mark.parametrize("far", [0.1, 1, 10])
+def test_a_large_distance_counts_as_a_smaller_one_lest_nothing_else_would(monkeypatch, far):
+    monkeypatch.setattr(frechet, "RAMP", 1)
+    loss = alone(far)
     loss.after_loss()
     assert loss.learn.loss_grad.item() == pytest.approx(1 + 2 * min(3 * far**2, frechet.MOST), rel=0.01)
+
+
+def test_there_is_no_distance_until_there_are_pictures_enough_and_then_it_counts_little_by_little(monkeypatch):
+    monkeypatch.setattr(frechet, "ENOUGH", 200)  # for each of the three features
+    monkeypatch.setattr(frechet, "RAMP", 400)
+    loss, added, distances = alone(far=0.3), [], []
+    for _ in range(6):
+        loss.learn.loss_grad = torch.zeros(())
+        loss.after_loss()
+        added.append(loss.learn.loss_grad.item())
+        distances.append(loss.distance)
+    assert distances[:2] == [None, None]
+    assert [distance.item() for distance in distances[2:]] == pytest.approx([3 * 0.3**2] * 4, rel=0.01)
+    shares = [0, 0, 0, 0.5, 1, 1]  # after 200, 400, … pictures
+    assert added == pytest.approx([share * 2 * 3 * 0.3**2 for share in shares], rel=0.01)
+
+
+@pytest.mark.parametrize(("weight", "epochs", "told"), [(1, 1, True), (0, 1, False), (1, 3, False)])
+def test_if_it_never_counted_that_is_said_and_its_cells_are_empty(monkeypatch, capsys, tmp_path, weight, epochs, told):
+    monkeypatch.setattr(frechet, "ENOUGH", 16)  # for each of the eight features; an epoch has 64 pictures
+    seed_everything(0)
+    loss = FrechetLoss(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), weight)
+    history = History({"train_l1": colouriser.l1, "frechet_distance": lambda _: loss.distance}, {})
+    learner(pair(), painter(), nn.L1Loss(), adam, [loss, history]).fit(epochs, 1e-3)
+    line = "the Fréchet distance never counted: 64 pictures were seen, it begins at 128; raise gan.epochs"
+    assert (line in capsys.readouterr().out) == told
+    pd.DataFrame(history.rows).to_csv(tmp_path / "gan.csv", index=False)
+    cells = pd.read_csv(tmp_path / "gan.csv")["frechet_distance"]
+    assert list(cells.isna()) == [epoch < 2 for epoch in range(1, epochs + 1)]
+    assert not (cells == 0).any()
+
+
+@pytest.mark.parametrize("spoilt", ["painted", "real", "features"])
+def test_what_is_no_number_is_found_where_a_matrix_is_decomposed(monkeypatch, spoilt):
+    monkeypatch.setattr(frechet, "ENOUGH", 1)
+    seed_everything(0)
+    eye = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    loss = FrechetLoss(eye, weight=1)
+    features = loss._features
+    if spoilt == "features":
+        nn.init.constant_(eye[0].weight, torch.inf)
+    else:
+        loss._features = lambda ab: features(ab) * (torch.nan if ab.requires_grad == (spoilt == "painted") else 1)
+    with pytest.raises(PipelineError, match=r"the loss is nan at epoch 1, batch 1 of training; .* lower the"):
+        learner(pair(), painter(), nn.L1Loss(), adam, [loss]).fit(1, 1e-3)
+
+
+def test_a_matrix_that_cannot_be_decomposed_has_roots_that_are_no_numbers(monkeypatch):
+    matrix, distance = transport(torch.full((3, 3), torch.nan, dtype=torch.float64), covariance(1, 3))
+    assert matrix.isnan().all()
+    assert distance.isnan()
 
 
 class NoLoss(nn.Module):

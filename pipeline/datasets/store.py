@@ -3,6 +3,7 @@
 about.json            name, classes, licence
 SPLIT.npy             pictures, uint8 (N, H, W, 3), sRGB; SPLIT is train, validation or test
 SPLIT_labels.npy      class of each picture, int64 (N,)
+weights.pth           instead of pictures, if the source has weights
 """
 
 import json
@@ -57,6 +58,12 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def files(folder: Path) -> list[Path]:
+    """What a data set consists of, as far as it is there; programs may have left other files in its folder."""
+    arrays = [f"{split}{end}.npy" for split in SPLITS for end in ("", "_labels")]
+    return [folder / name for name in ("about.json", "weights.pth", *arrays) if (folder / name).is_file()]
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import printable
-from pipeline.photographs import carried, folders
-from pipeline.photographs.carried import Carried
-from pipeline.photographs.tones import Seen, understand
+from pipeline.photographs import folders
+from pipeline.photographs.tones import ORIENTATION, Seen, understand
 
 
 def find(folder: Path) -> list[Path]:
@@ -37,11 +36,11 @@ class Photograph(NamedTuple):
     """What a file holds.
 
     pages: of a document of several pages, each of them; most files have one.
-    carried: by each page, beside its pixels.
+    exif: data to be kept, which say that the pages are upright; None if there are none.
     """
 
     pages: list[Seen]
-    carried: list[Carried]
+    exif: bytes | None
 
 
 def read(path: Path, smallest: int | None = None) -> Photograph:
@@ -59,7 +58,9 @@ def read(path: Path, smallest: int | None = None) -> Photograph:
         if smallest:
             picture.draft(None, (smallest, smallest))
         picture.load()
-        return Photograph([understand(picture)], [carried.look(picture)])
+        pages, exif = [understand(picture)], picture.getexif()
+        exif.pop(ORIENTATION, None)
+        return Photograph(pages, exif.tobytes() if exif else None)
 
 
 def reason(error: Exception) -> str:

@@ -12,51 +12,62 @@ from typing import Any
 import torch
 from fastai.callback.core import Callback, CancelEpochException
 
-import pipeline
-from pipeline.errors import PipelineError
-from pipeline.files import sha256, write_all
+from pipeline.errors import PipelineError, ran_out_of_memory
+from pipeline.files import write_all
 from pipeline.lock import FOLDER
+from pipeline.training import identity
 
 MINUTES = 5  # between checkpoints within an epoch
+LOWER = "lower the learning rate in params.yaml"  # the way out where a network gives what is no number
 
 
-def key(settings: Mapping[str, Any], inputs: Iterable[Path]) -> str:
-    """What tells a training run from any other, in hexadecimal: settings, files read, code, torch and devices.
-
-    Args:
-        settings: whatever JSON can hold.
-        inputs: files and folders.
-    """
-    code = Path(pipeline.__file__).parent
-    files = [file for path in (*inputs, code) for file in sorted(path.rglob("*") if path.is_dir() else [path])]
-    content = {str(file): sha256(file) for file in files if file.is_file() and file.suffix != ".pyc"}
-    devices = [str(torch.accelerator.current_accelerator(check_available=True)), torch.accelerator.device_count()]
-    run = json.dumps([settings, content, torch.__version__, devices], sort_keys=True)
-    return hashlib.sha256(run.encode()).hexdigest()[:16]
+def folder() -> Path:
+    """Where checkpoints lie: in the project, even if it is an experiment's copy that runs, which DVC will remove."""
+    for place in Path.cwd().parents:
+        if place.parts[-3:] == (".dvc", "tmp", "exps"):
+            return place.parents[2] / FOLDER
+    return FOLDER
 
 
 class Checkpoint(Callback):
     """Save all that the rest of a run depends on, and go on from there when the same run is started again.
 
-    Saves at the end of each epoch's training, and every few minutes within one. The result is the same to the last bit
-    as that of a run that was never stopped. A part is saved if it has `state_dict` and `load_state_dict`: network,
-    optimiser, training batches, and other callbacks; besides, the state of the random numbers.
+    Saves at the end of each epoch's training, and every few minutes within one. On a CPU the result is the same to the
+    last bit as that of a run that was never stopped; a GPU may add numbers in another order each time. A part is saved
+    if it has `state_dict` and `load_state_dict`: network, optimiser, training batches, and other callbacks; besides,
+    the state of the random numbers.
+
+    Experiments that train the same at the same time share a checkpoint, for each can go on from the other's. It is
+    written whole or not at all, so they do not disturb each other.
 
     Args:
-        stage: whose run this is.
-        settings: see `key`.
-        inputs: see `key`.
+        stage: whose run this is, such as train-unet.
+        module: see `identity.describe`.
+        settings: see `identity.describe`.
+        inputs: see `identity.describe`.
     """
 
     order = 90  # after all whose state is saved or restored
 
-    def __init__(self, stage: str, settings: Mapping[str, Any], inputs: Iterable[Path]):
-        self.path = FOLDER / f"{stage}-{key(settings, inputs)}.pt"
+    def __init__(self, stage: str, module: str, settings: Mapping[str, Any], inputs: Iterable[Path]):
+        self.stage, self.identity = stage, identity.describe(module, settings, inputs)
+        key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+        self.path = folder() / f"{stage}-{key}.pt"
 
     def before_fit(self) -> None:
         """Look for a checkpoint."""
-        self.saved = self._read()
+        self.saved = _read(self.path) if self.path.exists() else None
         self.saved_at = time.monotonic()
+        if not self.saved:
+            self._name_other()
+
+    def _name_other(self) -> None:
+        """Say of the last checkpoint of another run of this stage, if there is one, why it is of no use."""
+        others = set(self.path.parent.glob(f"{self.stage}-*.pt")) - {self.path}
+        last = max(others, key=lambda path: path.stat().st_mtime, default=None)
+        if last and (saved := _read(last)):
+            differences = identity.differences(saved.get("identity", {}), self.identity)
+            print(f"{last}: of another run ({differences}), so this one begins anew", flush=True)
 
     def before_epoch(self) -> None:
         """Pass over the epochs before that of the checkpoint."""
@@ -86,6 +97,7 @@ class Checkpoint(Callback):
         if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
             return  # the next loss will tell; what there is may be good
         state = {
+            "identity": self.identity,
             "epoch": self.epoch,
             "pct_train": self.pct_train,
             "train_iter": self.train_iter,
@@ -96,18 +108,6 @@ class Checkpoint(Callback):
         torch.save(state, content)
         write_all({self.path: lambda path: path.write_bytes(content.getbuffer())})
         self.saved_at = time.monotonic()
-
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            with zipfile.ZipFile(self.path) as file:
-                if damaged := file.testzip():  # torch writes checksums, but does not look at them
-                    raise zipfile.BadZipFile(damaged)
-            return torch.load(self.path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            return None
-        except Exception:  # of a damaged file torch says now this, now that
-            print(f"{self.path}: damaged, so all begins anew", flush=True)
-            return None
 
     def _parts(self) -> dict[str, Any]:
         """What has state, by name."""
@@ -123,6 +123,19 @@ class Checkpoint(Callback):
     def remove(self) -> None:
         """The stage has ended: forget how it went."""
         self.path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with zipfile.ZipFile(path) as file:
+            if damaged := file.testzip():  # torch writes checksums, but does not look at them
+                raise zipfile.BadZipFile(damaged)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a damaged file torch says now this, now that
+        if ran_out_of_memory(error):
+            raise
+        print(f"{path}: damaged, so all begins anew", flush=True)
+        return None
 
 
 class Finite(Callback):
@@ -142,5 +155,5 @@ class Finite(Callback):
             where = f"epoch {self.epoch + 1}, batch {batch + 1} of {'training' if self.training else 'validation'}"
             raise PipelineError(
                 f"the loss is {self.learn.loss.item()} at {where}; the last checkpoint, if there is one, is kept in "
-                f"{FOLDER}; lower the learning rate in params.yaml"
+                f"{folder()}; {LOWER}"
             )

@@ -11,6 +11,7 @@ from pipeline.training.precision import autocast
 
 PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
 ENOUGH = 16  # pictures for each feature, before a covariance is worth anything
+RAMP = 4000  # pictures over which its weight grows from 0, once it begins
 EVERY = 5  # batches from one transport map to the next, which decomposes matrices
 MOST = 0.3  # distance as which all larger ones count; twice what a U-Net starts with on CIFAR-10
 RIDGE = 1e-4  # of the mean variance, added to each feature's, lest few pictures leave one without any
@@ -27,7 +28,8 @@ class FrechetLoss(Callback):
     gradient of the distance with respect to each of N painted pictures' features x is 2/N (x − m(x)), which is that of
     the mean of |x − m(x)|² where m is held: each picture's features are drawn to where real ones of their rank lie.
 
-    A distance above `MOST` counts as that, or where few pictures are known by heart nothing else would count.
+    A distance above `MOST` counts as that, or where few pictures are known by heart nothing else would count. The term
+    begins when there are pictures enough for a covariance, and gently, lest it throw the generator off its path.
 
     Args:
         features: the body of a classifier of rgb in [0, 1], as `encoder.build` makes it; its weights are not changed.
@@ -46,7 +48,7 @@ class FrechetLoss(Callback):
         self.averages: dict[str, list[Tensor]] = {}  # painted and real → mean (F,) and mean of the products (F, F)
         self.map: dict[str, Tensor] = {}
         self.batches = 0
-        self.distance = torch.zeros(())
+        self.distance: Tensor | None = None  # until there are enough pictures
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -63,16 +65,27 @@ class FrechetLoss(Callback):
         painted = self._features(self.pred)
         with torch.no_grad():
             self._average(painted=painted, real=self._features(self.y))
-        if self.seen < ENOUGH * painted.shape[1]:
+        late = self.seen - self._enough()
+        if late < 0:
             return
         if self.batches % EVERY == 0:
             self._update_map()
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
         there = goal + (painted.detach() - mean) @ matrix
-        weight = self.weight * (MOST / self.distance.clamp(min=MOST))
+        weight = self.weight * min(1, late / RAMP) * (MOST / self.distance.clamp(min=MOST))
         self.learn.loss_grad = self.loss_grad + weight * (painted - there).square().sum(1).mean()
         self.learn.loss = self.learn.loss_grad.detach()
+
+    def after_fit(self) -> None:
+        """Say so if it never began."""
+        if self.weight and self.distance is None:
+            needed = f"{self.seen} pictures were seen, it begins at {self._enough()}"
+            print(f"the Fréchet distance never counted: {needed}; raise gan.epochs in params.yaml", flush=True)
+
+    def _enough(self) -> int:
+        """From how many pictures on the term counts."""
+        return ENOUGH * len(self.averages["real"][0])
 
     def _features(self, ab: Tensor) -> Tensor:
         """(N, 2, H, W) → (N, F)."""
@@ -119,7 +132,10 @@ def transport(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _powers(matrix: Tensor, *exponents: float) -> list[Tensor]:
-    """Of a symmetric matrix without negative eigenvalues, but by rounding."""
-    values, vectors = torch.linalg.eigh(matrix)
+    """Of a symmetric matrix without negative eigenvalues, but by rounding; of one with no numbers, no numbers."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:  # as elsewhere, what comes of no numbers is none; `Finite` will tell
+        return [torch.full_like(matrix, torch.nan)] * len(exponents)
     values = values.clamp_min(torch.finfo(values.dtype).tiny)
     return [vectors * values**exponent @ vectors.T for exponent in exponents]

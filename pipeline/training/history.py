@@ -10,7 +10,7 @@ from fastai.learner import Learner
 from torch import Tensor
 from tqdm import tqdm
 
-Measure = Callable[[Learner], Tensor]
+Measure = Callable[[Learner], Tensor | None]
 
 
 class History(Callback):
@@ -20,15 +20,17 @@ class History(Callback):
     which are kept apart because they differ from run to run.
 
     Args:
-        parts: name → scalar of the current training batch.
+        parts: name → scalar of the current training batch, or None if there is none yet.
         measures: name → scalar of the current validation batch.
+
+    What there was none of in a whole epoch is None in its row, an empty cell in a table.
     """
 
     order = 70  # after all that changes the loss
 
     def __init__(self, parts: Mapping[str, Measure], measures: Mapping[str, Measure]):
         self.parts, self.measures = parts, measures
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float | None]] = []
         self.seconds: list[float] = []
 
     def before_train(self) -> None:
@@ -42,8 +44,10 @@ class History(Callback):
     def after_batch(self) -> None:
         """Add a batch to the means of the row, weighted by its pictures."""
         for name, measure in (self.parts if self.training else self.measures).items():
-            self.sums[name] = self.sums[name] + measure(self.learn).detach().cpu() * len(self.x)
-            self.counts[name] += len(self.x)
+            value = measure(self.learn)
+            if value is not None:
+                self.sums[name] = self.sums[name] + value.detach().cpu() * len(self.x)
+                self.counts[name] += len(self.x)
         self.bar.update()
 
     def after_train(self) -> None:
@@ -53,8 +57,8 @@ class History(Callback):
     def after_validate(self) -> None:
         """End the row, and show it."""
         self.bar.close()
-        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items()}
-        self.rows.append({"epoch": self.epoch + 1, **means})
+        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items() if self.counts[name]}
+        self.rows.append({"epoch": self.epoch + 1, **dict.fromkeys(self.sums), **means})
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         print(f"epoch {self.epoch + 1}/{self.n_epoch}  {shown}  {self.seconds[-1]:.0f} s", flush=True)
 

@@ -6,8 +6,11 @@ from scipy.optimize import brentq
 
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
+from pipeline.errors import PipelineError
 from pipeline.training.average import weights
+from pipeline.training.checkpoint import LOWER
 from pipeline.training.precision import autocast
+from pipeline.training.statistics import take_statistics
 
 CLOSE = 0.01  # how exactly the share of a mix is found
 
@@ -18,6 +21,8 @@ class Selection(Callback):
     Between the network that training started from, which is pale, and the one that it ended with lie networks whose
     weights are a mix of both (Wang et al. 2018, 'ESRGAN', section 3.4): the further from the start, the livelier, and
     the higher the L1. The one that is just lively enough is kept; the last one, if it is not lively enough itself.
+
+    A mix has batch statistics of its own, see `statistics.PlainStatistics`: those of both, mixed, would fit neither.
 
     The epoch is not chosen: of equally lively networks, later ones have a higher L1 but are more like real pictures.
 
@@ -52,14 +57,21 @@ class Selection(Callback):
     def _mix(self, share: float) -> None:
         for tensor, start, end in zip(weights(self.model), self.start, self.end, strict=True):
             tensor.copy_(start.lerp(end, share))
+        take_statistics(self.model, self.dls)
 
     @torch.inference_mode()
     def _colourfulness(self, paint: bool = True) -> float:
-        """On average over the validation pictures, as the network paints them, or as they are."""
+        """On average over the validation pictures, as the network paints them, or as they are.
+
+        Raises:
+            PipelineError: what it paints is no number.
+        """
         self.model.eval()
         total = 0.0
         for l, real in self.dls.valid:  # noqa: E741
             with autocast(self.dls.device):
                 ab = self.model(l).float() if paint else real
+            if not ab.isfinite().all():
+                raise PipelineError(f"a mix of U-Net and GAN paints what is no number; {LOWER}")
             total += metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(l, ab))).sum().item()
         return total / len(self.dls.valid.split.pictures)

@@ -2,6 +2,8 @@
 
 import torch
 from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from pipeline.training.precision import autocast
@@ -20,7 +22,17 @@ class PlainStatistics(Callback):
 
     def before_validate(self) -> None:
         """Look at the pictures once more."""
-        device = torch.device(self.dls.device)
-        accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
-        with torch.random.fork_rng(accelerators), autocast(device):
-            update_bn(self.dls[2], self.model)
+        take_statistics(self.model, self.dls)
+
+
+def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
+    """Take the statistics of a network anew; see `PlainStatistics`.
+
+    Args:
+        network: in training or in evaluation mode, which it keeps.
+        batches: from `batches.loaders`.
+    """
+    device = torch.device(batches.device)
+    accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
+    with torch.random.fork_rng(accelerators), autocast(device):
+        update_bn(batches[2], network)
