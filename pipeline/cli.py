@@ -143,11 +143,12 @@ def export(
         str | None, typer.Option(help="unet, gan or the path of a .safetensors file; by default unet.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that export did not write, too.")] = False,
 ) -> None:
     """Write a trained colouriser as an ONNX file, with a model card beside it."""
     from pipeline import export
 
-    export.run(model, out)
+    export.run(model, out, force)
 
 
 @app.command()

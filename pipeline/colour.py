@@ -19,6 +19,7 @@ from array_api_compat import array_namespace
 Array = TypeVar("Array")  # torch.Tensor or np.ndarray, of floats where nothing else is said
 
 AB_SCALE = 110.0
+BISECTIONS = 4  # to within a sixteenth of a colour's chroma
 
 _RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _EPSILON, _KAPPA = 0.008856, 7.787  # where Lab's cube root becomes a line, and the slope of that line
@@ -79,17 +80,69 @@ def rgb_to_l(rgb: Array) -> Array:
 
 
 def l_ab_to_rgb(l: Array, ab: Array) -> Array:  # noqa: E741  (L is the field's name for lightness)
-    """The inverse of `rgb_to_l_ab`; colours outside sRGB are clipped.
+    """The inverse of `rgb_to_l_ab`; colours outside sRGB are clipped, which has gradients but moves L* by up to 9.
 
     Returns:
         sRGB, (N, 3, H, W), float in [0, 1].
     """
-    xp = array_namespace(l, ab)
+    return linear_to_srgb(_l_ab_to_linear(l, ab).clip(0, 1)).clip(0, 1)
+
+
+def l_ab_to_rgb_by_chroma(l: Array, ab: Array) -> Array:  # noqa: E741
+    """The inverse of `rgb_to_l_ab`; colours outside sRGB keep lightness and hue, and lose chroma until they fit in.
+
+    Only those cost more than in `l_ab_to_rgb`. Without gradients.
+
+    Returns:
+        sRGB, (N, 3, H, W), float in [0, 1].
+    """
+    linear = _l_ab_to_linear(l, ab)
+    outside = ~_within_srgb(linear)  # (N, H, W)
+    if outside.any():
+        pixels = _lower_chroma(*(channel[outside][None] for channel in (l[:, 0], ab[:, 0], ab[:, 1])))
+        for channel in range(3):
+            linear[:, channel][outside] = pixels[0, channel]
+    return linear_to_srgb(linear.clip(0, 1)).clip(0, 1)
+
+
+def _lower_chroma(l: Array, a: Array, b: Array) -> Array:  # noqa: E741
+    """Linear RGB, (1, 3, W), on the edge of sRGB, of pixels outside: of their l, a and b, (1, W) each.
+
+    Bisection finds a share of the chroma that is just outside. What is left is mixed with the grey of that lightness
+    in linear light, which does not change lightness, and over so short a way hardly changes hue.
+    """
+    xp = array_namespace(l, a, b)
+    root = _l_to_root(l)
+    grey, to_x, to_z = _lab_cube(root), a * (AB_SCALE / 500), b * (-AB_SCALE / 200)
+
+    def linear(share: Array) -> Array:
+        xyz = (_lab_cube(root + share * to_x), grey, _lab_cube(root + share * to_z))
+        return _xyz_to_linear(xp.stack(xyz, axis=1))
+
+    share = 1 + 0 * l
+    for step in range(1, BISECTIONS + 1):
+        less = share - 0.5**step
+        share = _where(_within_srgb(linear(less)), share, less)
+    outside, grey = linear(share), grey[:, None]
+    lightest, darkest = (edge(outside, axis=1, keepdims=True) for edge in (xp.max, xp.min))
+    # How far the colour is from its grey, as a multiple of what sRGB has room for; white and black have none.
+    up, down = (lightest - grey) / (1 - grey).clip(1e-6), (grey - darkest) / grey.clip(1e-6)
+    return grey + (outside - grey) / _where(up > down, up, down).clip(1)
+
+
+def _within_srgb(linear: Array) -> Array:
+    return (linear >= 0).all(axis=1) & (linear <= 1).all(axis=1)
+
+
+def _l_ab_to_linear(l: Array, ab: Array) -> Array:  # noqa: E741
+    """Linear RGB, beyond [0, 1] where sRGB has no such colour."""
     y = _l_to_root(l)  # (N, 1, H, W)
     a, b = ab[:, :1] * AB_SCALE, ab[:, 1:] * AB_SCALE
-    xyz = _lab_cube(xp.concat((y + a / 500, y, y - b / 200), axis=1))
-    linear = xp.stack([_mix(weights, xyz) for weights in _INVERSE], axis=1)
-    return linear_to_srgb(linear.clip(0, 1)).clip(0, 1)
+    return _xyz_to_linear(_lab_cube(array_namespace(l, ab).concat((y + a / 500, y, y - b / 200), axis=1)))
+
+
+def _xyz_to_linear(xyz: Array) -> Array:
+    return array_namespace(xyz).stack([_mix(weights, xyz) for weights in _INVERSE], axis=1)
 
 
 def _root_to_l(root: Array) -> Array:

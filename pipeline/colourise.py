@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline import guided, inference
-from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb, rgb_to_bytes, rgb_to_l
+from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
 from pipeline.photographs import tones
@@ -58,7 +58,7 @@ class Colouriser:
 
         Returns:
             A picture of the same size the right way up, in sRGB: of mode RGB, or RGBA with the same alpha. L* at each
-            pixel is what it was, but for rounding to 8 bits and where sRGB has no such colour.
+            pixel is what it was, but for rounding to 8 bits.
 
         Raises:
             PipelineError: no pixels, or floating-point ones; or the network's colours are not finite.
@@ -110,7 +110,7 @@ def _enlarge(opaque: Image.Image, coefficients: np.ndarray) -> Image.Image:
 
     def colour(top: int) -> Image.Image:
         l = _lightness(opaque.crop((0, top, width, min(top + rows, height))))  # noqa: E741  (1, rows, width)
-        rgb = l_ab_to_rgb(l[None], guided.apply(l, widened, top, height)[None])
+        rgb = l_ab_to_rgb_by_chroma(l[None], guided.apply(l, widened, top, height)[None])
         return Image.fromarray(rgb_to_bytes(rgb)[0])
 
     result = Image.new("RGB", opaque.size)

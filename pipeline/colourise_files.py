@@ -15,18 +15,13 @@ from pipeline import destinations
 from pipeline.colourise import SIZE, Colouriser, compare
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
-from pipeline.photographs import reading
+from pipeline.photographs import reading, writing
+from pipeline.photographs.carried import Carried
 from pipeline.photographs.reading import Photograph
 from pipeline.photographs.tones import Seen
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
-
-OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, by format
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},  # colours as fine as the lightness that they follow
-    "WEBP": {"quality": 95},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
 
 Paint = Callable[[Seen], Image.Image]
 
@@ -121,43 +116,28 @@ def _ahead(
 
 def _paint_each(
     photographs: Iterable[tuple[Path, Future[Photograph]]], paint: Paint
-) -> Iterator[tuple[Path, Image.Image | Exception, bytes | None]]:
-    """Each photograph's file, the result or what went wrong, and EXIF data."""
+) -> Iterator[tuple[Path, Image.Image | Exception, list[Carried]]]:
+    """Each photograph's file, the result or what went wrong, and what it carries."""
     for source, future in photographs:
         try:
             photograph = future.result()
-            yield source, paint(photograph.pages[0]), photograph.exif
+            yield source, paint(photograph.pages[0]), photograph.carried
         except Exception as error:
-            yield source, error, None
+            yield source, error, []
 
 
 def _write(
-    painted: tuple[Path, Image.Image | Exception, bytes | None], targets: Mapping[Path, Path], taken: Container[Path]
+    painted: tuple[Path, Image.Image | Exception, list[Carried]], targets: Mapping[Path, Path], taken: Container[Path]
 ) -> Path:
-    source, result, exif = painted
+    source, result, carried = painted
     if isinstance(result, Exception):
         raise result
     target = destinations.with_alpha(targets[source]) if result.mode == "RGBA" else targets[source]
     if target != targets[source] and target in taken:
         raise PipelineError(f"transparent, so it would become {target}, as another photograph does; rename one of them")
     kind = destinations.FORMATS[target.suffix.lower()]
-    write_all({target: lambda path: save(result, path, kind, exif)})
+    write_all({target: lambda path: writing.save([result], path, kind, carried)})
     return target
-
-
-def save(result: Image.Image, path: Path, kind: str, exif: bytes | None) -> None:
-    """Write a result.
-
-    Args:
-        result: of mode RGB or RGBA.
-        path: of any name.
-        kind: a format in `destinations.FORMATS` that holds that mode.
-        exif: to be kept.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    result.save(path, format=kind, **OPTIONS.get(kind, {}), **({"exif": exif} if exif else {}))
 
 
 def _summary(written: Sequence[Path], skipped: int, out: Path) -> str:

@@ -6,15 +6,14 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.photographs import reading
 
-# The formats that are kept, by suffix: what each is written as; every other becomes a PNG.
+# The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {
     **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
     ".png": "PNG",
     ".webp": "WEBP",
-    ".bmp": "BMP",
 }
-WITHOUT_ALPHA = {"JPEG", "BMP"}
+WITHOUT_ALPHA = {"JPEG"}
 
 
 def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> dict[Path, Path]:

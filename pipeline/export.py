@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from pipeline import metadata, model_card, models
 from pipeline.colourise_files import find_model
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
 from pipeline.networks.any_size import AnySize
 
@@ -23,38 +23,58 @@ CHECKED = ((1, 32, 32), (2, 45, 77), (1, 160, 96))  # pictures, height, width
 TOLERANCE = 1e-3  # of ab, in units of ab / 110
 
 
-def run(model: str | None, out: Path | None) -> None:
+def run(model: str | None, out: Path | None, force: bool = False) -> None:
     """Write the ONNX file and its card, FILE.md, both or none.
 
     Args:
         model: unet, gan or the path of a .safetensors file; by default unet.
         out: the ONNX file; by default beside the model.
+        force: replace files that export did not write.
 
     Raises:
         PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
     """
     path = find_model(model or "unet")
-    network, about = models.load(path, "colouriser")
     out = out or path.with_suffix(".onnx")
-    if out.suffix != ".onnx":
-        raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")
+    card = out.with_name(f"{out.name}.md")
+    with _writing(out):
+        _check(path, out, card, force)
+    network, about = models.load(path, "colouriser")
     network = AnySize(network).eval()
     content = to_onnx(network, about)
     difference = largest_difference(network, content)
     if not difference <= TOLERANCE:
         raise PipelineError(f"{path}: onnxruntime's ab differs by {difference:.2g}, allowed: {TOLERANCE}; not exported")
     weights = sum(parameter.numel() for parameter in network.parameters())
-    page = model_card.write(path, out.name, about, weights, difference)
+    page = model_card.write(path, out.name, about, weights, difference).encode()
+    with _writing(out):
+        write_all({out: lambda new: new.write_bytes(content), card: lambda new: new.write_bytes(page)})
+    print(f"written: {printable(out)} and {printable(card)}; ab differs from torch's by {difference:.1g} at most")
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
     try:
-        write_all(
-            {
-                out: lambda unfinished: unfinished.write_bytes(content),
-                out.with_suffix(".md"): lambda unfinished: unfinished.write_text(page, encoding="utf-8"),
-            }
-        )
+        yield
     except OSError as error:
         raise PipelineError(f"--out {out}: {error.strerror}; give a file that can be written") from None
-    print(f"written: {out} and {out.with_suffix('.md')}; ab differs from torch's by {difference:.1g} at most")
+
+
+def _check(model: Path, out: Path, card: Path, force: bool) -> None:
+    """See that nothing is lost if the files are written.
+
+    Raises:
+        PipelineError: `out` has another name than that of an ONNX file, or something is there that is not export's.
+    """
+    if out.suffix != ".onnx":
+        raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")
+    for file, is_ours in ((out, metadata.is_sealed), (card, model_card.is_sealed)):
+        if not file.exists():
+            continue
+        if file.samefile(model):
+            raise PipelineError(f"--out {out}: given the model itself; give another file")
+        if not force and not is_ours(file.read_bytes()):
+            raise PipelineError(f"{file} is there, and not as export wrote it; give another --out, or add --force")
 
 
 def to_onnx(network: nn.Module, about: Mapping[str, Any]) -> bytes:

@@ -80,14 +80,19 @@ def seal(onnx: bytes) -> bytes:
     return onnx + SEAL + hashlib.sha256(onnx).hexdigest().encode()
 
 
+def is_sealed(onnx: bytes) -> bool:
+    """Whether a file is as `export` wrote it."""
+    end = len(onnx) - len(SEAL) - 64
+    return end >= 0 and onnx == seal(onnx[:end])
+
+
 def check_seal(onnx: bytes, path: Path) -> None:
     """The inverse of `seal`: nothing comes back, for any reader of ONNX takes the file as it is.
 
     Raises:
         PipelineError: the file is not as `export` wrote it.
     """
-    end = len(onnx) - len(SEAL) - 64
-    if end < 0 or onnx != seal(onnx[:end]):
+    if not is_sealed(onnx):
         raise not_a_model(path, "it is not as `export` wrote it")
 
 

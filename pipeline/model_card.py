@@ -1,5 +1,6 @@
 """What one should know before using a model, as a page of Markdown (Mitchell et al. 2019, 'Model Cards')."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from pipeline import report
 from pipeline.datasets.sources import LICENCES
+from pipeline.errors import printable
 from pipeline.files import sha256
 
 PAGE = """\
@@ -46,10 +48,11 @@ The colours are guesses. No grey photograph tells which colour a coat had, so th
 looked. The model knows pictures of the kind that it was trained on, and little of others. Trained with L1 it paints
 pale where several colours are likely; against a discriminator, boldly, and at times wrongly.
 """
+SEAL = "\n<!-- SHA-256 of the page above, by which export knows its own: "
 
 
 def write(path: Path, file: str, about: Mapping[str, Any], weights: int, difference: float) -> str:
-    """The page.
+    """The page, sealed.
 
     Args:
         path: of the .safetensors file.
@@ -59,10 +62,10 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
         difference: of its ONNX file's ab from torch's, at most.
     """
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
-    return PAGE.format(
+    page = PAGE.format(
         **about,
-        name=path.stem,
-        file=file,
+        name=printable(path.stem),
+        file=printable(file),
         how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
@@ -72,6 +75,18 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
             f"- {name}: {LICENCES[name]}" for name in sorted({about["data"], about["encoder"]} & LICENCES.keys())
         ),
     )
+    return seal(page)
+
+
+def seal(page: str) -> str:
+    """A page with a digest of it behind it, in a comment."""
+    return f"{page}{SEAL}{hashlib.sha256(page.encode()).hexdigest()} -->\n"
+
+
+def is_sealed(content: bytes) -> bool:
+    """Whether a page is as it was sealed: nobody has changed it."""
+    page = content.rpartition(SEAL.encode())[0].decode(errors="replace")
+    return content == seal(page).encode()
 
 
 def _listed(values: Mapping[str, Any]) -> str:

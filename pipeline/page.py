@@ -11,12 +11,13 @@ import gradio as gr
 from gradio_client.utils import is_file_obj, traverse
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline import colourise_files, destinations
+from pipeline import destinations
 from pipeline.colourise import SIZE, Colouriser, paint_nothing
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
-from pipeline.photographs import reading, tones
+from pipeline.photographs import reading, tones, writing
+from pipeline.photographs.carried import Carried
 from pipeline.photographs.reading import Photograph
 from pipeline.photographs.tones import Seen
 
@@ -138,7 +139,7 @@ def colour(networks: Mapping[str, Network], file: str | None, model: str, size: 
     except PipelineError as error:
         return _show(reason=str(error))
     grey = Colouriser(paint_nothing)(_preview(photo.pages[0]))
-    return _show((grey, _preview(tones.understand(coloured))), save(coloured, Path(file).name, photo.exif))
+    return _show((grey, _preview(tones.understand(coloured))), save(coloured, Path(file).name, photo.carried))
 
 
 def _show(
@@ -169,20 +170,20 @@ def read(path: Path) -> Photograph:
     raise PipelineError(f"{given}, of which {MEGAPIXELS} million are allowed; give a smaller copy")
 
 
-def save(coloured: Image.Image, name: str, exif: bytes | None) -> Path:
+def save(coloured: Image.Image, name: str, carried: list[Carried]) -> Path:
     """Write a result, at full size, to a folder of its own.
 
     Args:
         coloured: of mode RGB or RGBA.
         name: of the file that was uploaded; `photo.jpg` becomes `photo-coloured.jpg`.
-        exif: to be kept.
+        carried: to be kept.
     """
     given = Path(name)
     suffix = given.suffix if given.suffix.lower() in destinations.FORMATS else ".png"
     target = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()), f"{given.stem}-coloured{suffix}")
     if coloured.mode == "RGBA":
         target = destinations.with_alpha(target)
-    colourise_files.save(coloured, target, destinations.FORMATS[target.suffix.lower()], exif)
+    writing.save([coloured], target, destinations.FORMATS[target.suffix.lower()], carried)
     return target
 
 

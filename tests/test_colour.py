@@ -8,6 +8,7 @@ from pipeline.colour import (
     bytes_to_rgb,
     grey_to_l,
     l_ab_to_rgb,
+    l_ab_to_rgb_by_chroma,
     l_to_grey,
     linear_to_srgb,
     rgb_to_bytes,
@@ -80,6 +81,53 @@ def test_colours_outside_srgb_are_clipped():
     rgb = l_ab_to_rgb(torch.zeros(1, 1, 1, 1), torch.tensor([3.0, -3.0]).reshape(1, 2, 1, 1))
     assert rgb.min().item() == 0
     assert rgb.max().item() == pytest.approx(1)
+
+
+def every_colour(most):
+    """All lightnesses and hues, and chroma up to so much, as a* and b* count it: l (101, 1, 72, 20) and ab, float32."""
+    hue, chroma = np.deg2rad(np.arange(0, 360, 5))[:, None], np.linspace(0, most / AB_SCALE, 20)
+    ab = np.stack((chroma * np.cos(hue), chroma * np.sin(hue)))
+    light = np.linspace(-1, 1, 101).reshape(101, 1, 1, 1)
+    return (light * np.ones((72, 20))).astype(np.float32), (ab * np.ones((101, 1, 1, 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize("most", [60, 130, 1000])
+def test_less_chroma_keeps_lightness_and_hue(most):
+    light, ab = every_colour(most)
+    rgb = l_ab_to_rgb_by_chroma(light, ab)
+    assert rgb.dtype == np.float32
+    kept, kept_ab = rgb_to_l_ab(rgb)
+    assert np.abs(kept - light).max() * 50 < 0.002
+    rounded = rgb_to_l(bytes_to_rgb(rgb_to_bytes(rgb)))
+    assert np.abs(rounded - light).max() * 50 < 0.26  # half a step of 8 bits in each channel
+    (a, b), (kept_a, kept_b) = ab.swapaxes(0, 1), kept_ab.swapaxes(0, 1)
+    aside = np.abs(a * kept_b - b * kept_a) / np.hypot(a, b).clip(1e-6) * AB_SCALE
+    assert np.quantile(aside, 0.99) < 0.02 * most  # off the line of that hue, as a* and b* count it
+    assert (np.hypot(kept_a, kept_b) <= np.hypot(a, b) + 1e-3).all()
+
+
+def test_less_chroma_takes_no_more_than_it_must():
+    light, ab = every_colour(60)
+    rgb, clipped = l_ab_to_rgb_by_chroma(light, ab), l_ab_to_rgb(light, ab)
+    within = np.abs(rgb_to_l_ab(clipped)[1] - ab).max(axis=1) < 1e-4
+    assert 0.3 < within.mean() < 0.7
+    np.testing.assert_allclose(rgb.swapaxes(0, 1)[:, within], clipped.swapaxes(0, 1)[:, within], atol=1e-3)
+    edge = np.minimum(rgb.min(axis=1), 1 - rgb.max(axis=1))
+    assert edge[~within].max() < 1e-3  # whatever was outside is now on the edge of sRGB
+
+
+@pytest.mark.parametrize(("light", "byte"), [(-1.0, 0), (1.0, 255)])
+def test_black_and_white_have_no_chroma_to_keep(light, byte):
+    ab = np.random.default_rng(0).normal(0, 1, (1, 2, 5, 5)).astype(np.float32)
+    ab[..., 0] = 0
+    rgb = l_ab_to_rgb_by_chroma(np.full((1, 1, 5, 5), 1.0001 * light, np.float32), ab)  # as rounding may have it
+    assert (rgb_to_bytes(rgb) == byte).all()
+
+
+def test_less_chroma_is_the_same_for_tensors():
+    light, ab = every_colour(130)
+    tensor = l_ab_to_rgb_by_chroma(torch.from_numpy(light), torch.from_numpy(ab))
+    np.testing.assert_allclose(tensor, l_ab_to_rgb_by_chroma(light, ab), atol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

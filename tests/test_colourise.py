@@ -45,14 +45,23 @@ def coffee():
     return photos.load("coffee").resize((300, 200))
 
 
-def test_lightness_stays_where_the_colour_fits_in(coffee):
-    darker = coffee.point([40 + value // 2 for value in range(256)] * 3)  # no colour so light or dark leaves sRGB
-    coloured = colouriser()(darker)
-    assert coloured.size == darker.size
+def loud(l):  # noqa: E741
+    """A network that paints much louder than sRGB can show, in all hues."""
+    return np.random.default_rng(0).normal(0, 0.8, (len(l), 2, *l.shape[2:])).astype(np.float32)
+
+
+@pytest.mark.parametrize("network", [tint, loud])
+def test_lightness_stays(coffee, network):
+    coloured = colouriser(network)(coffee)
+    assert coloured.size == coffee.size
     assert coloured.mode == "RGB"
-    before, after = lab(darker)[0], lab(coloured)[0]
+    before, after = lab(coffee)[0], lab(coloured)[0]
     assert np.abs(after - before).max() < 0.35  # what rounding to 8 bits does
-    np.testing.assert_allclose(lab(coloured)[1].mean((1, 2)), [0.1, 0.15], atol=0.002)
+
+
+def test_colours_that_fit_in_stay(coffee):
+    darker = coffee.point([40 + value // 2 for value in range(256)] * 3)  # no colour so light or dark leaves sRGB
+    np.testing.assert_allclose(lab(colouriser()(darker))[1].mean((1, 2)), [0.1, 0.15], atol=0.002)
 
 
 def test_nothing_painted_leaves_grey_as_it_was_to_the_last_bit():
@@ -119,7 +128,7 @@ def test_no_more_than_a_strip_is_converted_at_a_time(coffee, monkeypatch):
         return np.concatenate((l, ab), axis=1)
 
     monkeypatch.setattr(colourise, "STRIP", 1000)
-    monkeypatch.setattr(colourise, "l_ab_to_rgb", convert)
+    monkeypatch.setattr(colourise, "l_ab_to_rgb_by_chroma", convert)
     colouriser()(coffee)
     assert sum(sizes) == coffee.width * coffee.height
     assert max(sizes) <= 1000

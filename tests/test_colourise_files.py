@@ -71,7 +71,7 @@ def files(folder):
         ("a.webp", "RGBA", ("a.webp", "WEBP", "RGBA")),
         ("a.tif", "RGB", ("a.tif", "TIFF", "RGB")),
         ("a.tiff", "RGBA", ("a.tiff", "TIFF", "RGBA")),
-        ("a.bmp", "RGB", ("a.bmp", "BMP", "RGB")),
+        ("a.bmp", "RGB", ("a.bmp.png", "PNG", "RGB")),  # which holds no metadata
         ("a.gif", "P", ("a.gif.png", "PNG", "RGB")),  # a palette would not hold the result
         ("a.ppm", "RGB", ("a.ppm.png", "PNG", "RGB")),
     ],

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def files(folder):
 
 
 def test_the_file_and_a_card_are_beside_the_model(exported):
-    assert sorted(files(exported)) == ["unet.md", "unet.onnx", "unet.safetensors"]
+    assert sorted(files(exported)) == ["unet.onnx", "unet.onnx.md", "unet.safetensors"]
     onnx.checker.check_model(exported / "unet.onnx", full_check=True)
 
 
@@ -82,7 +83,7 @@ def test_a_photograph_is_coloured_alike_and_without_torch(exported, tmp_path):
 
 
 def test_the_card_tells_the_training_and_the_licences(exported):
-    card = (exported / "unet.md").read_text()
+    card = (exported / "unet.onnx.md").read_text()
     for said in ("cifar10", "stl10", "seed 3", "epochs 2, learning rate 0.01", "trained with an L1 loss; ", "Coates"):
         assert said in card
     assert "None: metrics/evaluate.json is not about this model." in card
@@ -98,7 +99,7 @@ def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, 
     for measured, there in ((digest, True), ("another", False)):
         report.FIGURES.write_text(results % measured)
         export.run(str(exported / "unet.safetensors"), tmp_path / "x.onnx")
-        assert ("| skill | 0.125 | 0.1 to 0.15 |" in (tmp_path / "x.md").read_text()) == there
+        assert ("| skill | 0.125 | 0.1 to 0.15 |" in (tmp_path / "x.onnx.md").read_text()) == there
 
 
 def test_a_file_that_computes_something_else_is_not_written(quick, tmp_path):
@@ -126,6 +127,48 @@ def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_pat
     (tmp_path / "file").write_text("")
     assert "give a file that can be written" in refusal(export.run, model, tmp_path / "file" / "x.onnx")
     assert sorted(files(tmp_path)) == ["file", "judge.safetensors"]
+
+
+def test_an_export_takes_the_place_of_an_export_alone(exported, quick, tmp_path):
+    model, out, card = str(exported / "unet.safetensors"), tmp_path / "README.onnx", tmp_path / "README.onnx.md"
+    (tmp_path / "README.md").write_text("mine")
+    export.run(model, out)
+    ours = {path: path.read_bytes() for path in (out, card)}
+    export.run(model, out)
+    for path in (out, card):
+        for content in (b"mine", b"", ours[path][:-1], b"more" + ours[path], ours[path] + b"\n"):
+            path.write_bytes(content)
+            before = files(tmp_path)
+            said = refusal(export.run, model, out)
+            assert f"{path} is there, and not as export wrote it" in said
+            assert "--force" in said
+            assert files(tmp_path) == before
+        export.run(model, out, force=True)
+        assert {path: path.read_bytes() for path in (out, card)} == ours
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_the_model_itself_is_never_replaced(exported, quick, tmp_path):
+    model = tmp_path / "x.onnx"
+    model.write_bytes((exported / "unet.safetensors").read_bytes())
+    assert "given the model itself" in refusal(export.run, str(model), None, True)
+    assert sorted(files(tmp_path)) == ["x.onnx"]
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".onnx", "a.onnx/x.onnx"])
+def test_where_file_or_card_cannot_be_written_neither_is(exported, quick, tmp_path, name):
+    (tmp_path / "a.onnx").write_text("mine")
+    said = refusal(export.run, str(exported / "unet.safetensors"), tmp_path / name)
+    assert "give a file that can be written" in said
+    assert sorted(files(tmp_path)) == ["a.onnx"]
+
+
+@pytest.mark.parametrize("name", [b"\xff.onnx", b"\n.onnx", b"-x.onnx"])
+def test_the_file_may_have_any_name(exported, quick, tmp_path, capsys, name):
+    out = tmp_path / os.fsdecode(name)
+    export.run(str(exported / "unet.safetensors"), out)
+    assert sorted(files(tmp_path)) == [out.name, f"{out.name}.md"]
+    assert capsys.readouterr().out.removesuffix("\n").isprintable()
 
 
 def test_what_is_no_onnx_model_of_a_colouriser_is_refused_in_one_line(exported, tmp_path):

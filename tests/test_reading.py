@@ -18,10 +18,10 @@ def test_a_photograph_is_read_upright_and_its_exif_data_say_so(tmp_path):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
     Image.new("RGB", (40, 20), RED).save(tmp_path / "a.jpg", exif=exif)
-    (page,), exif = reading.read(tmp_path / "a.jpg")
+    (page,), (carried,) = reading.read(tmp_path / "a.jpg")
     assert page.opaque.size == (20, 40)
     kept = Image.Exif()
-    kept.load(exif)
+    kept.load(carried.exif)
     assert dict(kept) == {0x010F: "a camera"}
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import printable
-from pipeline.photographs import folders
-from pipeline.photographs.tones import ORIENTATION, Seen, understand
+from pipeline.photographs import carried, folders
+from pipeline.photographs.carried import Carried
+from pipeline.photographs.tones import Seen, understand
 
 
 def find(folder: Path) -> list[Path]:
@@ -36,11 +37,11 @@ class Photograph(NamedTuple):
     """What a file holds.
 
     pages: of a document of several pages, each of them; most files have one.
-    exif: data to be kept, which say that the pages are upright; None if there are none.
+    carried: by each page, beside its pixels.
     """
 
     pages: list[Seen]
-    exif: bytes | None
+    carried: list[Carried]
 
 
 def read(path: Path, smallest: int | None = None) -> Photograph:
@@ -58,9 +59,7 @@ def read(path: Path, smallest: int | None = None) -> Photograph:
         if smallest:
             picture.draft(None, (smallest, smallest))
         picture.load()
-        pages, exif = [understand(picture)], picture.getexif()
-        exif.pop(ORIENTATION, None)
-        return Photograph(pages, exif.tobytes() if exif else None)
+        return Photograph([understand(picture)], [carried.look(picture)])
 
 
 def reason(error: Exception) -> str:
