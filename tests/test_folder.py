@@ -1,3 +1,7 @@
+import hashlib
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -16,16 +20,37 @@ def save(path, colour=RED, size=(20, 20), **options):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Sixty pictures in two subfolders, red dogs and blue cats."""
+    """Sixty pictures in two subfolders, dogs in shades of red and cats in shades of blue."""
     top = tmp_path / "pictures"
     for number in range(30):
-        save(top / "dogs" / f"{number}.png", RED)
-        save(top / "cats" / "old" / f"{number}.jpg", BLUE, quality=95)
+        save(top / "dogs" / f"{number}.png", (200, number, 30))
+        save(top / "cats" / "old" / f"{number}.png", (number, 30, 200))
     return top
+
+
+def photographs(folder, number, seed=0, size=(40, 30)):
+    """Pictures as different as photographs are: smooth, in several colours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for index in range(number):
+        colours = generator.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return folder
 
 
 def numbers(splits):
     return {name: len(split.labels) for name, split in splits.items()}
+
+
+def contents(splits):
+    """Split by picture."""
+    return {picture.tobytes(): name for name, split in splits.items() for picture in split.pictures}
+
+
+def told(capsys):
+    """What was left out, and how many of it, of the last line that says so."""
+    *_, line = (line for line in capsys.readouterr().err.splitlines() if ": left out: " in line)
+    return line.partition(": left out: ")[2]
 
 
 def test_a_subfolder_is_a_class(pictures):
@@ -38,35 +63,167 @@ def test_a_subfolder_is_a_class(pictures):
         np.testing.assert_array_equal(split.labels, reddish)  # dogs, class 1, are red
 
 
+def test_a_subfolder_without_pictures_is_no_class(pictures):
+    (pictures / "empty").mkdir()
+    (pictures / "texts").mkdir()
+    (pictures / "texts/a.txt").write_text("none")
+    (pictures / "broken").mkdir()
+    (pictures / "broken/a.jpg").write_text("none")
+    save(pictures / "@eaDir/a.jpg")
+    save(pictures / "__MACOSX/cats/._a.jpg")
+    assert folder.read(pictures, 16)[0] == ["cats", "dogs"]
+
+
 def test_without_subfolders_the_folder_is_the_class(tmp_path):
-    for number in range(60):
-        save(tmp_path / "holiday" / f"{number}.png")
-    classes, splits = folder.read(tmp_path / "holiday", 16)
+    classes, splits = folder.read(photographs(tmp_path / "holiday", 60), 16)
     assert classes == ["holiday"]
     assert sum(numbers(splits).values()) == 60
 
 
-def test_adding_pictures_moves_none(pictures):
-    def seen():
-        """Split by file, told apart by a colour for each."""
-        splits = folder.read(pictures, 16)[1]
-        return {tuple(picture[8, 8]): name for name, split in splits.items() for picture in split.pictures}
-
-    for number in range(60):
-        save(pictures / "birds" / f"{number}.png", (number, 255, 0))
-    before = seen()
-    for number in range(100):
-        save(pictures / "ants" / f"{number}.png", (number, 0, 255))
-        save(pictures / "birds" / f"new {number}.png", (number, 100, 255))
-    after = seen()
-    assert {colour: after[colour] for colour in before} == before
+def test_adding_pictures_moves_none(tmp_path):
+    before = contents(folder.read(photographs(tmp_path / "birds", 60), 16)[1])
+    photographs(tmp_path / "birds/ants", 100, seed=1)
+    photographs(tmp_path / "birds/a", 100, seed=2)
+    after = contents(folder.read(tmp_path / "birds", 16)[1])
+    assert {picture: after[picture] for picture in before} == before
     assert len(after) == len(before) + 200
 
 
+def test_new_names_and_folders_move_none_and_change_no_order(tmp_path):
+    first = folder.read(photographs(tmp_path / "birds", 60), 16)[1]
+    (tmp_path / "new/other").mkdir(parents=True)
+    for number in range(60):
+        (tmp_path / f"birds/{number}.png").rename(tmp_path / f"new/other/{number * 7 % 61} ä.png")
+    second = folder.read(tmp_path / "new", 16)[1]
+    for split in first:
+        np.testing.assert_array_equal(first[split].pictures, second[split].pictures)
+
+
+def test_the_size_moves_none(tmp_path):
+    photographs(tmp_path / "birds", 60, size=(64, 64))
+    small, large = (numbers(folder.read(tmp_path / "birds", size)[1]) for size in (16, 64))
+    assert small == large
+
+
 def test_shares():
-    drawn = [folder.split_of(folder._rank(folder.Path(f"dogs/{number}.jpg"))) for number in range(10_000)]
+    digests = [hashlib.sha256(bytes([number % 256, number // 256])).hexdigest() for number in range(10_000)]
+    drawn = [folder.split_of(digest) for digest in digests]
     assert 0.19 < drawn.count("test") / 10_000 < 0.21
     assert 0.09 < drawn.count("validation") / 10_000 < 0.11
+
+
+def test_copies_are_taken_once_whatever_their_format_name_and_orientation(tmp_path, capsys):
+    top = photographs(tmp_path / "birds", 100)
+    before = contents(folder.read(top, 16)[1])
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for number in range(0, 100, 4):
+        (top / f"{number} (1).png").write_bytes((top / f"{number}.png").read_bytes())
+        with Image.open(top / f"{number + 1}.png") as picture:
+            picture.save(top / f"again {number}.tiff")
+            picture.save(top / f"again {number}.webp", lossless=True)
+        with Image.open(top / f"{number + 2}.png") as picture:
+            turned = picture.transpose(Image.Transpose.ROTATE_270)
+            turned.save(top / f"turned {number}.png", exif=exif)
+        (top / f"link {number}.png").symlink_to(f"{number + 3}.png")
+    after = contents(folder.read(top, 16)[1])
+    assert after == before
+    assert told(capsys).startswith("copies: 125 (")
+
+
+@pytest.mark.parametrize("changed", ["quality 50", "quality 90", "half", "double"])
+def test_a_copy_that_was_compressed_anew_or_resized_is_taken_once(tmp_path, changed, capsys):
+    top = photographs(tmp_path / "birds", 60, size=(96, 72))
+    before = contents(folder.read(top, 16)[1])
+    for number in range(60):
+        with Image.open(top / f"{number}.png") as picture:
+            if changed.startswith("quality"):
+                picture.save(top / f"a{number}.jpg", quality=int(changed.split()[1]))
+            else:
+                size = [side // 2 if changed == "half" else side * 2 for side in picture.size]
+                picture.resize(size, Image.Resampling.BICUBIC).save(top / f"a{number}.png")
+    splits = folder.read(top, 16)[1]
+    assert sum(numbers(splits).values()) == 60
+    assert told(capsys).startswith("copies: 60 (")
+    for picture, split in before.items():
+        pixels = np.frombuffer(picture, np.uint8).reshape(16, 16, 3).astype(int)
+        [now] = [name for name, found in splits.items() if (np.abs(found.pictures - pixels).mean((1, 2, 3)) < 5).any()]
+        assert folder.PRECEDENCE.index(now) <= folder.PRECEDENCE.index(split)
+
+
+def test_a_picture_in_two_classes_is_in_one_of_them_and_that_is_told(pictures, capsys):
+    for number in range(5):
+        (pictures / "cats" / f"{number}.png").write_bytes((pictures / f"dogs/{number}.png").read_bytes())
+    _, splits = folder.read(pictures, 16)
+    assert sum(numbers(splits).values()) == 60
+    labels = np.concatenate([split.labels for split in splits.values()])
+    assert np.bincount(labels).tolist() == [35, 25]  # the first by name
+    assert told(capsys).startswith("copies in another class: 5 (dogs/")
+
+
+def test_splits_of_its_own_are_kept(tmp_path, capsys):
+    for split, number in (("Train", 40), ("valid", 10), ("TEST", 20)):
+        photographs(tmp_path / "mine" / split / "cats", number, seed=number)
+        photographs(tmp_path / "mine" / split / "dogs", number, seed=number + 1)
+    classes, splits = folder.read(tmp_path / "mine", 16)
+    assert classes == ["cats", "dogs"]
+    assert numbers(splits) == {"train": 80, "validation": 20, "test": 40}
+    with Image.open(tmp_path / "mine/TEST/dogs/3.png") as picture:
+        shown = np.asarray(picture.resize((16, 16), box=(5, 0, 35, 30)), int)
+    assert (np.abs(splits["test"].pictures - shown).mean(axis=(1, 2, 3)) < 10).sum() == 1
+
+    for number in range(7):  # a leak
+        (tmp_path / f"mine/Train/dogs/leaked {number}.png").write_bytes(
+            (tmp_path / f"mine/TEST/dogs/{number}.png").read_bytes()
+        )
+    (tmp_path / "mine/extra").mkdir()
+    (tmp_path / "mine/extra/a.png").write_bytes((tmp_path / "mine/TEST/dogs/0.png").read_bytes())
+    capsys.readouterr()
+    assert contents(folder.read(tmp_path / "mine", 16)[1]) == contents(splits)
+    assert told(capsys) == (
+        "copies in another split: 7 (Train/dogs/leaked 0.png, …); beside the folder's own splits: 1 (extra/a.png)"
+    )
+
+
+@pytest.mark.parametrize("missing", [("valid",), ("test",), ("valid", "test")])
+def test_splits_that_a_folder_lacks_are_cut_from_its_training_pictures(tmp_path, missing):
+    for split, number in (("train", 100), ("valid", 10), ("test", 20)):
+        if split not in missing:
+            photographs(tmp_path / "mine" / split / "cats", number, seed=number)
+    classes, splits = folder.read(tmp_path / "mine", 16)
+    found = numbers(splits)
+    assert classes == ["cats"]
+    assert found["test"] == 20 if "test" not in missing else 10 <= found["test"] <= 30
+    assert found["validation"] == 10 if "valid" not in missing else 5 <= found["validation"] <= 20
+    assert sum(found.values()) == 100 + 10 * ("valid" not in missing) + 20 * ("test" not in missing)
+
+
+def test_a_class_of_trains_is_a_class(tmp_path):
+    for number, name in enumerate(("train", "car", "plane")):
+        photographs(tmp_path / "mine" / name, 20, seed=number)
+    classes, splits = folder.read(tmp_path / "mine", 16)
+    assert classes == ["car", "plane", "train"]
+    assert numbers(splits)["test"] > 0
+
+
+def test_linked_folders_are_classes(tmp_path):
+    photographs(tmp_path / "elsewhere", 30)
+    photographs(tmp_path / "mine/dogs", 30, seed=1)
+    (tmp_path / "mine/cats").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "mine/dogs/all").symlink_to(tmp_path / "mine")
+    classes, splits = folder.read(tmp_path / "mine", 16)
+    assert classes == ["cats", "dogs"]
+    assert np.bincount(np.concatenate([split.labels for split in splits.values()])).tolist() == [30, 30]
+
+
+def test_names_that_are_no_utf_8_are_names_like_any_other(tmp_path, capsys):
+    top = photographs(tmp_path / "mine" / os.fsdecode(b"\xe9t\xe9"), 60).parent
+    photographs(top / "dogs", 10, seed=1)
+    (top / "dogs" / os.fsdecode(b"\xff.png")).write_text("no picture")
+    classes, splits = folder.read(top, 16)
+    assert classes == [r"\udce9t\udce9", "dogs"]
+    assert sum(numbers(splits).values()) == 70
+    assert r"dogs/\udcff.png: passed over: " in capsys.readouterr().err
 
 
 def test_broken_pictures_are_named_and_the_rest_is_read(pictures, capsys, monkeypatch):
@@ -159,9 +316,30 @@ def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path):
 
 def test_no_folder_and_too_few_pictures_are_one_line(tmp_path, pictures):
     few = save(tmp_path / "few" / "0.png").parent
-    for path, said in ((tmp_path / "gone", "no such folder"), (few, "1 readable pictures in 1 picture files")):
+    archive = tmp_path / "mine.zip"
+    archive.write_bytes(b"PK")
+    for path, said in (
+        (tmp_path / "gone", "no such folder"),
+        (archive, "no folder but a file, if an archive, then unpack it"),
+        (archive / "in it", "Not a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        (Path("~nobody-of-this-name/pictures"), "no such home folder"),
+        (few, "1 readable pictures in 1 picture files"),
+    ):
         with pytest.raises(PipelineError, match=said) as raised:
             folder.read(path, 16)
         assert str(raised.value).startswith(f"{path}: ")
         assert "datasets.folder.path" in str(raised.value)
         assert "\n" not in str(raised.value)
+
+
+def test_copies_do_not_count_as_pictures(tmp_path):
+    for number in range(60):
+        save(tmp_path / "same" / f"{number}.png")
+    with pytest.raises(PipelineError, match="1 readable pictures in 60 picture files, copies not counted"):
+        folder.read(tmp_path / "same", 16)
+
+
+def test_a_tilde_is_the_home_folder(pictures, monkeypatch):
+    monkeypatch.setenv("HOME", str(pictures.parent))
+    assert folder.find(Path("~/pictures")) == pictures

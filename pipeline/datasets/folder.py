@@ -1,56 +1,89 @@
 """A user's own pictures: any format that Pillow reads, any size."""
 
-import hashlib
 import sys
-import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from stat import S_ISDIR
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from pipeline.datasets.store import SPLITS, Split
-from pipeline.errors import PipelineError
-from pipeline.photographs import reading, tones
+from pipeline.datasets import copies, layout
+from pipeline.datasets.store import Split
+from pipeline.errors import PipelineError, printable
+from pipeline.photographs import folders, reading, tones
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures
-WAY_OUT = "set datasets.folder.path in params.yaml to a folder of pictures (an absolute path in queued experiments)"
+PRECEDENCE = ("test", "validation", "train")  # where a picture stays that is in several
+WAY_OUT = (
+    "set datasets.folder.path in params.yaml to a folder of pictures (~ stands for your home folder; an absolute path "
+    "in queued experiments)"
+)
 
 
-def read(folder: Path, size: int) -> tuple[list[str], dict[str, Split]]:
+class Picture(NamedTuple):
+    """A picture of the folder.
+
+    place: what its subfolders say.
+    split: the one that it belongs to.
+    digest, look: see `copies`.
+    pixels: uint8 (size, size, 3), sRGB.
+    """
+
+    path: Path
+    place: layout.Place
+    split: str
+    digest: str
+    look: np.ndarray
+    pixels: np.ndarray
+
+
+def read(path: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     """Classes, and pictures by split, each cropped to its centre and scaled to size×size.
 
-    A subfolder of the first level is a class; pictures beside the subfolders form one named after the folder. What
-    split a picture is in, validation too, follows from a hash of its path below the folder, and so does its place in
-    it: adding pictures moves no other from one split to another. Files that cannot be read are named and passed over.
+    A subfolder of the first level is a class; pictures beside the subfolders form one named after the folder. A folder
+    that has splits of its own keeps them. What split a picture is in otherwise, validation too, follows from a hash of
+    its pixels, and so does its place in it: neither adding pictures nor renaming them moves another from one split to
+    another. Copies of a picture are left out. What is left out is told on stderr, files that cannot be read by name.
 
     Raises:
         PipelineError: no folder, or too few pictures.
     """
-    if not folder.is_dir():
-        raise PipelineError(f"{folder}: no such folder; {WAY_OUT}")
+    folder = find(path)
     paths = reading.find(folder)
-    names = {path: _class(path, folder) for path in paths}
-    ranked = sorted((_rank(path.relative_to(folder)), path) for path in paths)  # random order, but always the same
-    pictures: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    with reading.large_ones():
-        for rank, path in tqdm(ranked, desc="reading", unit=" pictures", leave=False, disable=None):
-            try:
-                picture = load(path, size)
-            except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-                tqdm.write(f"{path}: passed over: {reading.reason(error)}", file=sys.stderr)
-                continue
-            pictures[split_of(rank)].append(picture)
-            found[split_of(rank)].append(names[path])
-    _check_number(folder, len(paths), found)
-    classes = sorted({name for split in found.values() for name in split})
-    splits = {}
-    for split in SPLITS:
-        labels = np.array([classes.index(name) for name in found[split]], dtype=np.int64)
-        splits[split] = Split(np.stack(pictures.pop(split)), labels)
-    return classes, splits
+    places = layout.places(paths, folder)
+    found = _load_all(places, size)
+    taken, left_out = _without_copies(found)
+    if len(places) < len(paths):
+        left_out["beside the folder's own splits"] = [path for path in paths if path not in places]
+    if left_out:
+        print(f"{printable(folder)}: left out: {folders.listed(folder, left_out)}", file=sys.stderr)
+    _check_number(folder, len(paths), taken)
+    classes = sorted({one.place.kind for one in taken})
+    return classes, {split: _stack([one for one in taken if one.split == split], classes) for split in PRECEDENCE}
+
+
+def find(path: Path) -> Path:
+    """The folder of pictures that params.yaml names.
+
+    Raises:
+        PipelineError: there is none, or it may not be opened.
+    """
+    try:
+        folder = path.expanduser()
+        is_folder = S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        raise PipelineError(f"{path}: no such folder; {WAY_OUT}") from None
+    except RuntimeError:  # whose home ~ is
+        raise PipelineError(f"{path}: no such home folder; {WAY_OUT}") from None
+    except OSError as error:
+        raise PipelineError(f"{path}: {error.strerror}; {WAY_OUT}") from None
+    if not is_folder:
+        raise PipelineError(f"{path}: no folder but a file, if an archive, then unpack it; {WAY_OUT}")
+    return folder
 
 
 def load(path: Path, size: int) -> np.ndarray:
@@ -59,35 +92,80 @@ def load(path: Path, size: int) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest.
     """
-    (page, *_), _ = reading.read(path, smallest=2 * size)
-    picture = tones.to_rgb(page)
+    return _fit(_open(path, size), size)
+
+
+def _open(path: Path, size: int) -> Image.Image:
+    # Only JPEGs so large that no difference is seen are decoded at less than their size: see `copies`.
+    (page, *_), *_ = reading.read(path, smallest=max(2 * size, 8 * copies.SIDE))
+    return tones.to_rgb(page)
+
+
+def _fit(picture: Image.Image, size: int) -> np.ndarray:
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
 
 
-def split_of(rank: str) -> str:
-    """The split of a picture by the hash of its path."""
-    place = int(rank[:16], 16) / 16**16  # in [0, 1)
+def _load_all(places: dict[Path, layout.Place], size: int) -> list[Picture]:
+    """The pictures that can be read; the others are named."""
+    own = {place.split for place in places.values()}
+    found = []
+    with reading.large_ones():
+        for path, place in tqdm(places.items(), desc="reading", unit=" pictures", leave=False, disable=None):
+            try:
+                picture = _open(path, size)
+                digest, look = copies.fingerprint(picture)
+                pixels = _fit(picture, size)
+            except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+                tqdm.write(printable(f"{path}: passed over: {reading.reason(error)}"), file=sys.stderr)
+                continue
+            found.append(Picture(path, place, _split(place, own, digest), digest, look, pixels))
+    return found
+
+
+def _split(place: layout.Place, own: set[str | None], digest: str) -> str:
+    """The split of a picture: that of the folder; of its training pictures are cut those splits that it lacks."""
+    cut = split_of(digest)
+    return cut if place.split is None or (place.split == "train" and cut not in own) else place.split
+
+
+def split_of(digest: str) -> str:
+    """The split of a picture by the hash of its pixels."""
+    place = int(digest[:16], 16) / 16**16  # in [0, 1)
     if place < TEST:
         return "test"
     return "validation" if place < TEST + VALIDATION else "train"
 
 
-def _rank(path: Path) -> str:
-    """Hash of a path, the same on systems that write an ä as one character and on those that write it as two."""
-    return hashlib.sha256(unicodedata.normalize("NFC", path.as_posix()).encode("utf-8", "surrogateescape")).hexdigest()
+def _without_copies(found: Sequence[Picture]) -> tuple[list[Picture], dict[str, list[Path]]]:
+    """Pictures in random order, always the same, and what is left out because it is a copy of one of them."""
+    if not found:
+        return [], {}
+    ranked = sorted(found, key=lambda one: (PRECEDENCE.index(one.split), one.digest, one.path))
+    firsts = copies.originals([one.digest for one in ranked], np.stack([one.look for one in ranked]))
+    left_out: dict[str, list[Path]] = {}
+    for one, first in zip(ranked, firsts, strict=True):
+        if one is not ranked[first]:
+            left_out.setdefault(_copies(one.place, ranked[first].place), []).append(one.path)
+    return [one for index, one in enumerate(ranked) if index == firsts[index]], left_out
 
 
-def _class(path: Path, folder: Path) -> str:
-    first, *rest = path.relative_to(folder).parts
-    return first if rest else folder.resolve().name
+def _copies(place: layout.Place, original: layout.Place) -> str:
+    if place.kind != original.kind:
+        return "copies in another class"
+    return "copies in another split" if place.split != original.split else "copies"
 
 
-def _check_number(folder: Path, files: int, found: dict[str, list[str]]) -> None:
-    readable = sum(len(names) for names in found.values())
-    if readable < FEWEST:
+def _stack(pictures: Sequence[Picture], classes: Sequence[str]) -> Split:
+    labels = np.array([classes.index(one.place.kind) for one in pictures], dtype=np.int64)
+    return Split(np.stack([one.pixels for one in pictures]), labels)
+
+
+def _check_number(folder: Path, files: int, taken: Sequence[Picture]) -> None:
+    if len(taken) < FEWEST:
         raise PipelineError(
-            f"{folder}: {readable} readable pictures in {files} picture files, at least {FEWEST} are needed; {WAY_OUT}"
+            f"{folder}: {len(taken)} readable pictures in {files} picture files, copies not counted, at least {FEWEST} "
+            f"are needed; {WAY_OUT}"
         )
-    for split, names in found.items():
-        if not names:
-            raise PipelineError(f"{folder}: none of its {readable} pictures is for {split}; add more pictures")
+    for split in PRECEDENCE:
+        if not any(one.split == split for one in taken):
+            raise PipelineError(f"{folder}: none of its {len(taken)} pictures is for {split}; add more pictures")
