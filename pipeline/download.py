@@ -11,12 +11,12 @@ def run(role: Literal["target", "encoder"], params: Params) -> None:
     """Write data/ROLE and print one line about it.
 
     Raises:
-        PipelineError: the data set cannot be had.
+        PipelineError: the data set cannot be had, or it is the target and has no colours.
         OSError: there is no room for it.
     """
     folder = Path("data") / role
     name = getattr(params.roles(), role)
-    sources.prepare(name, params.datasets, folder)
+    sources.prepare(name, params.datasets, folder, coloured=role == "target")  # an encoder learns from greys
     print(f"{folder}: {describe(folder)}")
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pipeline import metrics, models, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
-from pipeline.datasets import store
+from pipeline.datasets import colours, store
 from pipeline.errors import PipelineError
 from pipeline.files import sha256, write_all
 from pipeline.params import Params
@@ -134,6 +134,7 @@ def measure(
     Raises:
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
     """
+    colours.require(test.pictures, "every test picture")
     device = next(judge.parameters()).device
     count = len(test.pictures)
     measured = Measurements(defaultdict(dict), {})
@@ -216,5 +217,3 @@ def _check(measured: Measurements) -> None:
             raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
     if not all(np.isfinite(features).all() for features in measured.features.values()):
         raise PipelineError("judge: its features are not finite numbers; train it with a lower learning rate")
-    if not measured.numbers["grey"]["l1"].any():
-        raise PipelineError("every test picture is grey, so there is nothing to measure; give pictures with colours")

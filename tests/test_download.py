@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from pipeline import download, params
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
-from tests.archives import checksum, make_cifar10, make_stl10
+from tests import archives
+from tests.archives import checksum, draw, make_cifar10, make_stl10
 
 PICTURES = {"about.json", *(f"{split}{kind}.npy" for split in store.SPLITS for kind in ("", "_labels"))}
 PARAMS = Path("params.yaml").resolve()
@@ -83,17 +85,50 @@ def test_photos_need_no_network(settings, server, capsys):
     )
 
 
-def test_a_folder_of_pictures(settings, tmp_path):
-    from PIL import Image
-
-    for number in range(60):
-        path = tmp_path / "mine" / "dogs" / f"{number}.png"
+def make_folder(settings, folder, tone=None):
+    """A folder of sixty dogs, toned in one hue if there is one; it becomes that of the settings."""
+    for number, picture in enumerate(draw(60, 20, np.random.default_rng(0))[0]):
+        image = Image.fromarray(picture)
+        path = folder / "dogs" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 20)).save(path)
-    settings["datasets"]["folder"] = {"path": str(tmp_path / "mine"), "size": 16}
+        (ImageOps.colorize(image.convert("L"), "black", "white", mid=tone) if tone else image).save(path)
+    settings["datasets"]["folder"] = {"path": str(folder), "size": 16}
+
+
+def test_a_folder_of_pictures(settings, tmp_path):
+    make_folder(settings, tmp_path / "mine")
     assert run("target", settings, "folder") == PICTURES
     about = store.read_about(Path("data/target"))
     assert (about["name"], about["size"], about["classes"]) == ("folder", 16, ["dogs"])
+
+
+@pytest.mark.parametrize("tone", ["grey", "#a08060"])
+def test_a_target_without_colours_is_refused_and_an_encoder_learns_from_it(settings, tmp_path, tone):
+    make_folder(settings, tmp_path / "mine", tone)
+    with pytest.raises(PipelineError, match=r"^folder: every train picture is grey or of one tone, .*needed 2.5; "):
+        run("target", settings, "folder")
+    assert not Path("data/target").exists()
+    assert run("encoder", settings, "folder") == PICTURES
+
+
+def test_grey_test_pictures_are_refused_before_anything_is_trained(settings, tmp_path):
+    make_folder(settings, tmp_path / "mine/train")
+    make_folder(settings, tmp_path / "mine/test", "grey")
+    settings["datasets"]["folder"]["path"] = str(tmp_path / "mine")
+    with pytest.raises(PipelineError, match=r"^folder: every test picture is grey or of one tone"):
+        run("target", settings, "folder")
+
+
+@pytest.mark.parametrize("case", ["1", "2"])
+def test_an_archive_without_colours_is_refused(settings, server, case, monkeypatch):
+    monkeypatch.setattr(
+        archives, "draw", lambda count, side, _: (np.full((count, side, side, 3), 90, np.uint8), np.zeros(count, int))
+    )
+    for name, make in (("cifar10", make_cifar10), ("stl10", make_stl10)):
+        make(server.folder / f"{name}.tar.gz")
+        settings["datasets"][name]["checksum"] = checksum(server.folder / f"{name}.tar.gz")
+    with pytest.raises(PipelineError, match=r"^(cifar10|stl10): every train picture is grey or of one tone"):
+        run("target", settings, case)
 
 
 def test_a_failed_download_leaves_what_was_there(settings, closed_url):

@@ -180,9 +180,12 @@ def test_colours_that_are_no_numbers_are_refused():
 
 
 def test_pictures_without_colours_are_refused():
-    black = store.Split(np.zeros((4, SIZE, SIZE, 3), dtype=np.uint8), np.zeros(4, dtype=np.int64))
-    with pytest.raises(PipelineError, match=r"every test picture is grey"):
-        evaluate.measure(black, {"unet": painter(black, 1), "gan": painter(black, 1)}, 1, Judge(), 2)
+    generator = np.random.default_rng(0)
+    greys = np.repeat(generator.integers(0, 255, (4, SIZE, SIZE, 1), dtype=np.uint8), 3, axis=3)
+    greys[..., 0] += generator.integers(0, 2, greys.shape[:3], dtype=np.uint8)  # as JPEG leaves them
+    split = store.Split(greys, np.zeros(4, dtype=np.int64))
+    with pytest.raises(PipelineError, match=r"^every test picture is grey or of one tone, "):
+        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, 1)}, 1, Judge(), 2)
 
 
 def said(unet_share, gan_share):

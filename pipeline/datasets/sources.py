@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets import archive, cifar10, photos, stl10, store
+from pipeline.datasets import archive, cifar10, colours, photos, stl10, store
 from pipeline.datasets import folder as pictures_folder
 from pipeline.params import Datasets, EncoderName
 
@@ -43,7 +43,7 @@ LICENCES = {pictures.name: pictures.licence for pictures in (CIFAR10, STL10, PHO
 WEIGHTS = "weights.pth"  # the name that ImageNet weights get in data/encoder
 
 
-def prepare(name: EncoderName, settings: Datasets, folder: Path) -> None:
+def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool) -> None:
     """Fetch or read a data set and write it into data/ROLE, whole or not at all.
 
     `imagenet` brings weights instead of pictures, `none` nothing but its name.
@@ -52,9 +52,10 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path) -> None:
         name: which data set.
         settings: where each one comes from.
         folder: data/ROLE; what was there before is replaced.
+        coloured: whether the pictures to train and test on must have colours.
 
     Raises:
-        PipelineError: the source cannot be reached or holds something else; the folder is as it was.
+        PipelineError: the source cannot be reached or holds something else, or no colours; the folder is as it was.
     """
     about: dict[str, Any]
     match name:
@@ -77,4 +78,7 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path) -> None:
             return
         case "none":
             about, splits = {"name": name}, {}
+    if coloured:
+        for split in ("train", "test"):
+            colours.require(splits[split].pictures, f"{name}: every {split} picture")
     store.write(folder, about, splits)

@@ -1,0 +1,39 @@
+"""Whether pictures have colours that can be learnt and measured: neither greys, nor one tone as in a sepia scan."""
+
+import numpy as np
+
+from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
+from pipeline.errors import PipelineError
+
+# Units of a* and b*. Grey JPEGs have up to 1 by their noise, sepia up to 2.5, mixed photographs 6 to 16.
+LEAST = 2.5
+PICTURES, SIDE = 1000, 64  # that are looked at, and pixels of each along its side, spread evenly
+
+
+def spread(pictures: np.ndarray) -> float:
+    """How far colours lie from one hue: the root mean square distance of (a*, b*) from the best line through grey.
+
+    Near 0 for greys, and for pictures that are toned in one hue, which is their lightness again.
+
+    Args:
+        pictures: uint8 (N, H, W, 3), which may be memory-mapped; with many, or large ones, a part is looked at.
+    """
+    strides = [max(1, length // most) for length, most in zip(pictures.shape, (PICTURES, SIDE, SIDE), strict=False)]
+    part = np.ascontiguousarray(pictures[tuple(slice(None, None, stride) for stride in strides)])
+    _, ab = rgb_to_l_ab(bytes_to_rgb(part))
+    ab = AB_SCALE * np.moveaxis(ab, 1, 0).reshape(2, -1).astype(np.float64)
+    across, _ = np.linalg.eigvalsh(ab @ ab.T / ab.shape[1])
+    return float(max(across, 0) ** 0.5)
+
+
+def require(pictures: np.ndarray, what: str) -> None:
+    """Refuse pictures without colours.
+
+    Raises:
+        PipelineError: with what they are, such as `every test picture`.
+    """
+    if (found := spread(pictures)) < LEAST:
+        raise PipelineError(
+            f"{what} is grey or of one tone, so there is nothing to learn or to measure: given colours that lie "
+            f"{found:.1f} from one hue, in units of a* and b*, needed {LEAST}; give pictures with colours"
+        )
