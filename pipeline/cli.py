@@ -66,6 +66,15 @@ def _more_memory(stage: str) -> str:
 
 
 @app.command()
+def inventory() -> None:
+    """Note what lies in the folder of pictures, if the case reads it, in data/inventory.json."""
+    with _stage("inventory") as checked:
+        from pipeline import inventory
+
+        inventory.run(checked)
+
+
+@app.command()
 def download(role: Role) -> None:
     """Fetch the data set that the case gives a role, into data/ROLE."""
     with _stage(f"download-{role.value}") as checked:

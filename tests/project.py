@@ -26,7 +26,7 @@ ALL = {
     *("train_unet", "train_gan", "evaluate"),
 }
 OUTPUTS = {
-    *("data/target", "data/encoder"),
+    *("data/inventory.json", "data/target", "data/encoder"),
     *(f"models/{name}.safetensors" for name in ("encoder", "features", "judge", "unet", "gan")),
     *(f"metrics/{name}.json" for name in ("encoder", "features", "judge", "evaluate")),
     *(f"plots/{name}.csv" for name in ("encoder", "features", "judge", "unet", "gan")),
@@ -35,11 +35,12 @@ OUTPUTS = {
 
 
 def small() -> dict[str, Any]:
-    """params.yaml with little to do, on the photographs that installed packages carry."""
+    """params.yaml with little to do, on the photographs that installed packages carry; there is no user's folder."""
     params = yaml.safe_load(Path("params.yaml").read_text())
     params |= {"case": "photos", "images": 600}
     for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
         section |= {"epochs": 2, "batch_size": 24}
+    params["datasets"]["folder"] = {"path": "mine", "size": 16}
     params["evaluate"] |= {"resamples": 100, "grid": 3}
     return params
 
@@ -71,8 +72,8 @@ class Project:
         return result.stdout
 
     def stages_run(self, *command: str) -> set[str]:
-        """Which stages a DVC command ran."""
-        return set(re.findall(r"Running stage '([^']+)'", self.run("dvc", *command)))
+        """Which stages a DVC command ran, but for the inventory, which it takes each time."""
+        return set(re.findall(r"Running stage '([^']+)'", self.run("dvc", *command))) - {"inventory"}
 
     def metrics(self) -> dict:
         return json.loads((self.folder / "metrics/evaluate.json").read_text())

@@ -1,14 +1,17 @@
 """The whole study through DVC, as a user runs it: a copy of the project, small data, two epochs."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
-from tests.archives import checksum, make_stl10
+from tests.archives import checksum, draw, make_stl10
 from tests.project import ALL, OUTPUTS, Project, small
 
 
@@ -108,3 +111,23 @@ def test_a_bad_value_stops_the_run_with_one_line_and_the_run_before_is_not_lost(
     params.write_text(good)
     assert on_photographs.stages_run("repro") == set()
     assert on_photographs.metrics() == before
+
+
+def test_a_case_that_reads_the_folder_depends_on_it_and_no_other_case_does(project):
+    """All that was run above was run without the folder."""
+    printed = project.run("dvc", "exp", "run", "-S", "case=folder", "download", succeeds=False)
+    assert "error: mine: no such folder; " in printed
+    assert "Traceback" not in printed
+
+    mine = project.folder / "mine"
+    mine.mkdir()
+    for number, picture in enumerate(draw(80, 16, np.random.default_rng(0))[0]):
+        Image.fromarray(picture).save(mine / f"{number}.png")
+    (mine / os.fsdecode(b"\xe9.png")).symlink_to("nowhere")
+    downloads = {"download@target", "download@encoder"}
+    assert project.stages_run("repro", "download") == downloads
+    assert project.stages_run("repro", "download") == set()
+    Image.new("RGB", (20, 20), "red").save(mine / os.fsdecode(b"\xe9t\xe9.png"))
+    assert project.stages_run("repro", "download") == downloads
+    shutil.rmtree(mine)
+    assert project.stages_run("exp", "run", "-S", "case=photos", "download") == set()

@@ -1,0 +1,39 @@
+"""The stage inventory: what lies in the user's folder of pictures, if the case reads it.
+
+DVC runs it each time, and download again only when what it writes has changed. Were the folder itself what download
+depends on, no case could run without it.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from pipeline.datasets import folder
+from pipeline.files import write_all
+from pipeline.params import Params
+from pipeline.photographs import folders
+
+INVENTORY = Path("data/inventory.json")
+
+
+def run(params: Params) -> None:
+    """Write data/inventory.json: how many files there are, and a digest of their names, sizes and times.
+
+    Raises:
+        PipelineError: the case reads the folder, and there is none.
+    """
+    roles = params.roles()
+    content = take(folder.find(params.datasets.folder.path)) if "folder" in (roles.target, roles.encoder) else None
+    text = json.dumps({"folder": content}, indent=2) + "\n"
+    write_all({INVENTORY: lambda path: path.write_text(text, encoding="utf-8")})
+
+
+def take(top: Path) -> dict[str, int | str]:
+    """The inventory of a folder. It is the same wherever the folder lies, and changes when a file does."""
+    digest = hashlib.sha256()
+    files = folders.walk(top).files
+    for path in files:
+        status = path.stat()
+        digest.update(os.fsencode(path.relative_to(top)) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return {"files": len(files), "sha256": digest.hexdigest()}
