@@ -1,42 +1,83 @@
-"""One run of a stage at a time in a working folder."""
+"""One process at a time: one run of a stage in a working folder, one download of a file."""
 
-import fcntl
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pipeline.errors import PipelineError, Stopped
 
 FOLDER = Path("checkpoints")  # of locks, and of what a run that was killed goes on from; no stage's output
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+class Held(Exception):
+    """Another process has the lock; its process number is the argument, or unknown."""
 
 
 @contextmanager
 def alone(stage: str) -> Iterator[None]:
-    """Hold the lock of a stage. It is the system's, so it goes with the process, however that ends.
+    """Hold the lock of a stage in this working folder.
 
     Args:
         stage: such as train-unet.
 
     Raises:
-        PipelineError: another process holds it; a run may outlive the `dvc` that started it.
+        PipelineError: another process holds it, as a run may outlive the `dvc` that started it; or there are no locks.
         Stopped: Ctrl-C.
     """
     FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / f"{stage}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read() or "unknown"
-            raise PipelineError(
-                f"{stage}: process {holder} runs it in this folder already, allowed: one at a time; "
-                f"wait for that one, or end it with `kill {holder}`"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
+    try:
+        with hold(FOLDER / f"{stage}.lock", "work in a copy of the project on a local disk"):
             yield
-        except KeyboardInterrupt:
-            raise Stopped(f"{stage}: stopped; run the same command again to go on") from None
+    except Held as holder:
+        raise PipelineError(
+            f"{stage}: process {holder} runs it in this folder already, allowed: one at a time; "
+            f"wait for that one, or end it with `kill {holder}`"
+        ) from None
+    except KeyboardInterrupt:
+        raise Stopped(f"{stage}: stopped; run the same command again to go on") from None
+
+
+@contextmanager
+def hold(path: Path, way_out: str, wait: bool = False) -> Iterator[None]:
+    """Hold a lock. It is the system's, so it goes with the process, however that ends.
+
+    Args:
+        path: the lock's file, which stays.
+        way_out: what to do where the file system has no locks.
+        wait: until the lock is free.
+
+    Raises:
+        Held: another process has it, and we do not wait.
+        PipelineError: the file system has no locks.
+        OSError: the file cannot be written.
+    """
+    lock = FileLock(path, blocking=wait, fallback_to_soft=False)  # a soft lock would outlive its process
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise Held(_holder(path)) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        reason = os.strerror(error.errno)
+        raise PipelineError(
+            f"{path}: the file system has no locks ({reason}), which keep two runs apart; {way_out}"
+        ) from None
+    with held:
+        with path.open("r+") as file:
+            file.seek(1)  # the first byte is the one that Windows locks, against reading as well
+            file.write(str(os.getpid()))
+            file.truncate()
+        yield
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError), path.open() as file:
+        file.seek(1)
+        return file.read() or "unknown"
+    return "unknown"

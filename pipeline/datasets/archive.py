@@ -1,12 +1,10 @@
 """Fetch an archive once, check it, and read it as a stream."""
 
-import fcntl
 import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from tqdm import tqdm
 from urllib3.util import Retry
 
+from pipeline import lock
 from pipeline.errors import PipelineError
 from pipeline.params import Archive
 
@@ -32,6 +31,7 @@ BLOCK = 1 << 20  # bytes read at a time
 BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "leave": False, "disable": None}
 LARGEST = 20 << 30  # bytes of a download; seven times the largest archive
 LONGEST_HEADER = SLACK = 1 << 20  # bytes of a header, and of all headers and what fills up the blocks
+OTHER_CACHE = "set COLOURGAN_CACHE to a folder on a local disk, with room, that may be written"
 WAY_OUT = "give the URL and checksum of the published archive under datasets in params.yaml"
 
 # Makes an array of a member of an archive, given the open member and its size in bytes; ValueError if it cannot.
@@ -119,7 +119,8 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
     """Download into the cache. The file comes to its place only once its checksum is right."""
     part = stored.with_name("part")
     try:
-        with _alone(stored.parent), _session() as session:
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        with lock.hold(stored.parent / "lock", OTHER_CACHE, wait=True), _session() as session:
             if stored.is_file() and pooch.file_hash(stored, _algorithm(archive)) == _digest(archive):
                 return stored  # by who had the lock before
             continued = part.exists()
@@ -137,9 +138,7 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
     except requests.RequestException as error:
         raise _Unusable(_reason(error)) from None
     except OSError as error:
-        raise PipelineError(
-            f"{stored.parent}: {error.strerror or error}; set COLOURGAN_CACHE to a folder with room that may be written"
-        ) from None
+        raise PipelineError(f"{stored.parent}: {error.strerror or error}; {OTHER_CACHE}") from None
     return stored
 
 
@@ -215,15 +214,6 @@ def _reason(error: requests.RequestException) -> str:
             return "no connection"
         case _:
             return " ".join(str(error).split())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time download into a folder; whoever waited finds the file there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def read(path: Path, folder: str, members: Mapping[str, Member]) -> dict[str, np.ndarray]:
