@@ -179,6 +179,16 @@ def test_colours_that_are_no_numbers_are_refused():
         evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, float("nan"))}, 1, Judge(), 2)
 
 
+def test_a_judge_that_sees_no_numbers_is_refused():
+    class Blind(Judge):
+        def features(self, rgb):
+            return super().features(rgb) * torch.nan
+
+    split = coloured(4)
+    with pytest.raises(PipelineError, match=r"^judge: its features are not finite"):
+        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, 1)}, 1, Blind(), 2)
+
+
 def test_pictures_without_colours_are_refused():
     generator = np.random.default_rng(0)
     greys = np.repeat(generator.integers(0, 255, (4, SIZE, SIZE, 1), dtype=np.uint8), 3, axis=3)

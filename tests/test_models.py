@@ -183,6 +183,20 @@ def test_a_folder_is_no_model(tmp_path):
     assert "not a model of this project" in refusal(tmp_path, "colouriser")
 
 
+def test_a_stage_says_so_if_another_torch_trained_what_it_builds_on(judge, monkeypatch, capsys):
+    models.build_on(judge, "classifier")
+    assert capsys.readouterr().err == ""
+    before = torch.__version__
+    monkeypatch.setattr(torch, "__version__", "99.0.0")
+    models.build_on(judge, "classifier")
+    assert capsys.readouterr().err == (
+        f"warning: {judge}: trained with torch {before}, and this is torch 99.0.0; for results of one version alone, "
+        "run `dvc repro --force`\n"
+    )
+    models.load(judge, "classifier")  # to colour with it, that does not matter
+    assert capsys.readouterr().err == ""
+
+
 def test_the_same_model_is_the_same_file_in_another_process(tmp_path):
     code = """
 import sys, torch
