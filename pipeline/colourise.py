@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
@@ -22,6 +23,7 @@ from pipeline.photographs.tones import Seen
 SIZE = 64
 LONGEST = 4  # times that is the longer side, at most: panoramas are seen smaller
 STRIP = 1 << 15  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
+FAINTEST = 16  # of 255: less of a small pixel, and its lightness is not known well
 GAP = 8  # pixels between pictures that are compared
 COMPARED = 1024  # pixels of the longer side of each of them, at most
 
@@ -54,14 +56,14 @@ class Colouriser:
         """Colour a picture.
 
         Args:
-            picture: of any mode but F and any size, in colour or grey; EXIF orientation and colour profile are heeded.
+            picture: of any size, in colour or grey; see `tones.understand`.
 
         Returns:
             A picture of the same size the right way up, in sRGB: of mode RGB, or RGBA with the same alpha. L* at each
             pixel is what it was, but for rounding to 8 bits.
 
         Raises:
-            PipelineError: no pixels, or floating-point ones; or the network's colours are not finite.
+            PipelineError: it is not understood; or the network's colours are not finite.
         """
         return self.batch([picture])[0]
 
@@ -71,7 +73,7 @@ class Colouriser:
 
     def paint(self, pictures: Sequence[Seen]) -> list[Image.Image]:
         """Colour pictures that are understood already. See `batch`."""
-        small = [self._small(opaque) for opaque, _ in pictures]
+        small = [self._small(picture) for picture in pictures]
         coloured = []
         for (opaque, alpha), l, ab in zip(pictures, small, self._paint(small), strict=True):  # noqa: E741
             result = _enlarge(opaque, guided.fit(l, ab))
@@ -80,13 +82,19 @@ class Colouriser:
             coloured.append(result)
         return coloured
 
-    def _small(self, opaque: Image.Image) -> np.ndarray:
-        """What the network sees, (1, h, w) in [-1, 1]."""
-        sides = opaque.size
+    def _small(self, picture: Seen) -> np.ndarray:
+        """A small copy, (1, h, w) in [-1, 1], of which nothing comes from pixels that alpha hides."""
+        sides = picture.opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
-        smaller = [max(1, round(side * scale)) for side in sides]
-        resized = tones.to_8_bits(opaque).resize(smaller, Image.Resampling.LANCZOS, reducing_gap=2)
-        return _lightness(resized)
+        smaller = tuple(max(1, round(side * scale)) for side in sides)
+        opaque = tones.to_8_bits(picture.opaque)
+        if not picture.alpha:
+            return _lightness(_shrink(opaque, smaller))
+        _, clearest = picture.alpha.getextrema()
+        weight = picture.alpha.point([min(255, 255 * alpha // max(1, clearest)) for alpha in range(256)])
+        weighted = Image.merge(f"{opaque.mode}A", (*opaque.split(), weight))
+        *_, seen = (shrunk := _shrink(weighted, smaller)).split()
+        return _fill(_lightness(shrunk.convert(opaque.mode)), np.asarray(seen) >= FAINTEST)
 
     def _paint(self, seen: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What the network paints, (2, h, w), for each l, (1, h, w)."""
@@ -100,6 +108,21 @@ class Colouriser:
                 raise PipelineError("the model's colours are not finite numbers; train it with a lower learning rate")
             painted |= dict(zip(indices, batch, strict=True))
         return [painted[index] for index in range(len(seen))]
+
+
+def _shrink(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Of mode L, RGB or, weighted by alpha, LA or RGBA."""
+    weighted = {"LA": "La", "RGBA": "RGBa"}.get(picture.mode, picture.mode)
+    shrunk = picture.convert(weighted).resize(size, Image.Resampling.LANCZOS, reducing_gap=2)
+    return shrunk.convert(picture.mode)
+
+
+def _fill(l: np.ndarray, seen: np.ndarray) -> np.ndarray:  # noqa: E741
+    """Lightness, (1, h, w), where nothing is seen that of the nearest pixel where something is, (h, w)."""
+    if seen.all() or not seen.any():
+        return l
+    rows, columns = distance_transform_edt(~seen, return_distances=False, return_indices=True)
+    return l[:, rows, columns]
 
 
 def _enlarge(opaque: Image.Image, coefficients: np.ndarray) -> Image.Image:

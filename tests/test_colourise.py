@@ -12,6 +12,7 @@ from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import tones
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
+from tests.pictures import grey_profile, lightness, of_srgb, rgb_profile
 
 
 def tint(l):  # noqa: E741
@@ -82,7 +83,10 @@ def test_any_size(size):
 
 
 def test_the_network_sees_the_working_size_and_no_enlarged_pictures():
-    seen = [colouriser(size=64)._small(Image.new("L", size)).shape for size in ((640, 480), (50, 40), (9000, 90))]
+    seen = [
+        colouriser(size=64)._small(tones.Seen(Image.new("L", size), None)).shape
+        for size in ((640, 480), (50, 40), (9000, 90))
+    ]
     assert seen == [(1, 64, 85), (1, 40, 50), (1, 3, 256)]
 
 
@@ -92,6 +96,63 @@ def test_any_mode(mode):
     coloured = colouriser()(picture)
     assert coloured.size == (20, 30)
     assert coloured.mode == ("RGBA" if mode in ("LA", "PA", "RGBA") else "RGB")
+
+
+PROFILES = {"none": None, "grey": grey_profile(1.0), "RGB": rgb_profile(1.0)}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "HSV"])
+def test_lightness_stays_from_end_to_end(mode, profile):
+    steps = np.arange(0, 256, dtype=np.uint8).reshape(16, 16).repeat(2, axis=0)
+    picture = Image.fromarray(steps)
+    if mode == "I;16":
+        picture = Image.fromarray(steps.astype(np.uint16) * 257)
+    elif mode != "L":
+        picture = picture.convert("RGB").convert(mode, dither=Image.Dither.NONE, palette=Image.Palette.ADAPTIVE)
+    if mode == "1":
+        steps = np.where(steps >= 128, 255, 0)
+    if PROFILES[profile]:
+        picture.info["icc_profile"] = PROFILES[profile]
+    meant = (lightness if PROFILES[profile] else of_srgb)(steps / 255)
+    found = lab(colouriser(loud)(picture).convert("RGB"))[0]
+    assert np.abs(found - meant).max() < (0.35 if mode in ("1", "L", "LA", "I;16") else 0.6)  # 8 bits before, too
+
+
+def test_lightness_stays_in_the_corners_of_srgb():
+    corners = [[255 * (corner >> channel & 1) for channel in range(3)] for corner in range(8)]
+    picture = Image.fromarray(np.array(corners, np.uint8).reshape(2, 4, 3).repeat(20, axis=0).repeat(20, axis=1))
+    for network in (tint, loud, follow):
+        assert np.abs(lab(colouriser(network)(picture))[0] - lab(picture)[0]).max() < 0.35
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "PA"])
+def test_hidden_pixels_change_no_visible_colour(coffee, mode):
+    alpha = np.zeros((200, 300), np.uint8)
+    alpha[50:150, 70:190], alpha[100:150, 70:100] = 255, 90
+    results = []
+    for hidden in (0, 255, np.random.default_rng(0).integers(0, 256, (200, 300, 1), np.uint8)):
+        pixels = np.where(alpha[..., None] > 0, np.array(coffee), np.uint8(hidden))
+        picture = Image.fromarray(pixels)
+        if mode == "PA":  # one palette for all
+            picture = picture.convert("L").convert("P")
+        picture.putalpha(Image.fromarray(alpha))
+        assert picture.mode == ("PA" if mode == "PA" else "RGBA")
+        coloured = np.array(colouriser(follow)(picture if mode == "PA" else picture.convert(mode)))
+        assert np.array_equal(coloured[..., 3], alpha)
+        results.append(coloured[alpha > 0])
+    assert (results[0] == results[1]).all()
+    assert (results[0] == results[2]).all()
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 3])
+def test_a_picture_that_is_hardly_there_is_coloured_all_the_same(coffee, alpha):
+    picture = coffee.copy()
+    picture.putalpha(alpha)
+    coloured = colouriser(follow)(picture)
+    assert coloured.getchannel("A").getextrema() == (alpha, alpha)
+    if alpha:
+        assert np.array_equal(coloured.convert("RGB"), colouriser(follow)(coffee))
 
 
 def test_alpha_stays(coffee):

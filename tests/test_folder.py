@@ -302,7 +302,7 @@ def test_transparent_parts_are_white(tmp_path):
         assert loaded[13, 8].tolist() == [255, 255, 255]
 
 
-def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path):
+def test_a_colour_profile_is_heeded_and_a_broken_one_refused(tmp_path):
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     srgb = save(tmp_path / "srgb.png", icc_profile=bytes(profile))
     assert np.abs(folder.load(srgb, 16).astype(int) - RED).max() <= 1
@@ -311,7 +311,8 @@ def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path):
     swapped = save(tmp_path / "swapped.png", icc_profile=bytes(profile))
     assert np.abs(folder.load(swapped, 16)[0, 0].astype(int) - (30, 200, 30)).max() <= 2
     broken = save(tmp_path / "broken.png", icc_profile=b"no profile")
-    assert folder.load(broken, 16)[0, 0].tolist() == list(RED)
+    with pytest.raises(PipelineError, match="a broken colour profile"):
+        folder.load(broken, 16)
 
 
 def test_no_folder_and_too_few_pictures_are_one_line(tmp_path, pictures):

@@ -1,12 +1,16 @@
-"""What the pixels of a photograph mean: colours or greys in sRGB, the right way up, and how much of them is seen."""
+"""What the pixels of a photograph mean: colours or greys in sRGB, the right way up, and how much of them is seen.
 
-import io
+In this order, each step needing what the next one loses: what the numbers are (`samples`), which way is up, what is
+seen of them, and only then what tones and colours they stand for (`profiles`).
+"""
+
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from pipeline.errors import PipelineError
+from pipeline.photographs import profiles, samples
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
@@ -23,26 +27,38 @@ class Seen(NamedTuple):
 
 
 def understand(picture: Image.Image) -> Seen:
-    """What to see of a picture of any mode, and how much of it.
+    """What to see of a picture of any mode, and how much of it. It is looked at as Pillow opened it, best not loaded.
 
     Raises:
-        PipelineError: there are no pixels, or they are floating-point numbers.
+        PipelineError: there are no pixels; they are signed, floating-point, or of a range that is not known; or their
+            colour profile is broken, or made for pixels of another kind.
     """
-    if picture.getexif().get(ORIENTATION, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
     if 0 in picture.size:
         raise PipelineError(f"{picture.width}×{picture.height} pixels, so there is nothing to see; give a larger one")
-    if picture.mode == "F":
-        raise PipelineError("floating-point pixels, whose range is not known; save it with 8 or 16 bits")
-    if picture.mode.startswith("I"):  # Pillow's own conversion clips it to 8 bits
-        return Seen(Image.fromarray(np.asarray(picture).clip(0, 65535).astype(np.uint16)), None)
-    alpha = None
+    stored = samples.look(picture)
+    picture.load()
+    if picture.getexif().get(ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    opaque, alpha = _split(picture, stored)
+    return Seen(profiles.to_srgb(opaque, profiles.find(picture.info)), alpha)
+
+
+def _split(picture: Image.Image, stored: samples.Stored) -> tuple[Image.Image, Image.Image | None]:
+    """Opaque pixels, of mode L, I;16, RGB, CMYK or LAB, as their profile wants them, and alpha."""
+    key = samples.key(picture, stored)  # the colour that is transparent
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+        return Image.fromarray(samples.to_16_bits(values, stored)), alpha
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        alpha = picture.getchannel("A")
-    if picture.mode not in ("RGB", "L", "CMYK"):
-        picture = picture.convert("L" if picture.mode == "1" else "RGB")
-    return Seen(_to_srgb(picture), alpha)
+        if key is not None:
+            picture.info["transparency"] = key
+        opaque = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
+        picture = picture.convert(f"{opaque}A")
+        return picture.convert(opaque), picture.getchannel("A")
+    if picture.mode in ("L", "RGB", "CMYK", "LAB"):
+        return picture, None
+    return picture.convert("L" if picture.mode == "1" else "RGB"), None
 
 
 def to_rgb(seen: Seen) -> Image.Image:
@@ -55,19 +71,4 @@ def to_8_bits(opaque: Image.Image) -> Image.Image:
     """A picture of mode I;16 as one of mode L; one of another mode as it is."""
     if opaque.mode != "I;16":
         return opaque
-    return Image.fromarray((np.asarray(opaque) // 257).astype(np.uint8))
-
-
-def _to_srgb(picture: Image.Image) -> Image.Image:
-    """A picture of mode RGB, L or CMYK in the colours that its profile means: phones save Display P3.
-
-    Without a usable profile, RGB and L are taken for sRGB.
-    """
-    profile = picture.info.get("icc_profile")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            pass
-    return picture.convert("RGB") if picture.mode == "CMYK" else picture
+    return Image.fromarray(((np.asarray(opaque).astype(np.uint32) + 128) // 257).astype(np.uint8))

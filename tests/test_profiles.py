@@ -1,0 +1,115 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from pipeline.errors import PipelineError
+from pipeline.photographs import tones
+from tests.pictures import grey_profile, lightness, of_srgb, png, rgb_profile, seen_lightness
+
+STEPS = np.arange(256).reshape(16, 16) / 255
+PROFILES = {"grey": grey_profile, "RGB": rgb_profile}
+
+
+def saved(mode, kind="png", **options):
+    """A file of mode with greys from black to white, reopened, and the values there are, (16, 16) in [0, 1]."""
+    eight = Image.fromarray((STEPS * 255).astype(np.uint8))
+    if mode == "I;16":
+        picture = Image.fromarray((STEPS * 65535).astype(np.uint16))
+    elif mode == "P":
+        picture = eight.copy()
+        picture.putpalette([value for value in range(256) for _ in range(3)])
+    else:
+        picture = eight.convert(mode, dither=Image.Dither.NONE)
+    if mode.endswith("A"):
+        picture.putalpha(Image.linear_gradient("L").resize((16, 16)))
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return Image.open(file), (STEPS >= 0.5) * 1.0 if mode == "1" else STEPS
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
+@pytest.mark.parametrize("space", PROFILES)
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
+def test_a_profile_is_heeded_whatever_the_mode(mode, kind, space, gamma):
+    picture, values = saved(mode, kind, icc_profile=PROFILES[space](gamma))
+    opaque, alpha = tones.understand(picture)
+    assert (alpha is not None) == mode.endswith("A")
+    exact = opaque.mode == "I;16"
+    assert exact == (mode in ("1", "L", "LA", "I;16"))
+    off = np.abs(seen_lightness(opaque) - lightness(values ** (round(gamma * 256) / 256)))
+    assert off.max() < (0.1 if exact else 0.5)  # half a step of 8 bits, and Little CMS's own rounding
+
+
+def test_16_bits_stay_16_bits_through_a_profile():
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    for space, closest in (("grey", 0.003), ("RGB", 0.2)):
+        picture = Image.fromarray(values)
+        picture.info["icc_profile"] = PROFILES[space](1.0)
+        opaque = tones.understand(picture).opaque
+        assert np.abs(seen_lightness(opaque) - lightness(values / 65535)).max() < closest
+        assert (np.diff(np.asarray(opaque).ravel().astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "P"])
+def test_a_profile_of_srgb_changes_nothing(mode):
+    picture, values = saved(mode, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    opaque = tones.understand(picture).opaque
+    np.testing.assert_allclose(seen_lightness(opaque), of_srgb(values), atol=0.02)
+
+
+def test_the_gamma_of_a_png_is_heeded_where_there_is_no_profile():
+    rows = [bytes(row) for row in (STEPS * 255).astype(np.uint8)]
+    linear = tones.understand(Image.open(png((16, 16), 8, 0, rows, gAMA=struct.pack(">I", 100000)))).opaque
+    np.testing.assert_allclose(seen_lightness(linear), lightness(STEPS), atol=0.01)
+    for chunks in ({"gAMA": struct.pack(">I", 45455)}, {"gAMA": struct.pack(">I", 100000), "sRGB": b"\0"}):
+        assert tones.understand(Image.open(png((16, 16), 8, 0, rows, **chunks))).opaque.mode == "L"
+
+
+def cut(profile):
+    return profile[: len(profile) // 2]
+
+
+@pytest.mark.parametrize("broken", [b"junk", b"junk" * 100, cut(grey_profile(1.0)), cut(rgb_profile(1.0))])
+@pytest.mark.parametrize("mode", ["L", "I;16", "LA", "RGB", "CMYK"])
+def test_a_broken_profile_is_refused(mode, broken):
+    picture = Image.new(mode, (4, 4))
+    picture.info["icc_profile"] = broken
+    with pytest.raises(PipelineError, match=r"colour profile.*save it with the right one"):
+        tones.understand(picture)
+
+
+def test_one_that_cannot_be_unpacked_is_too():
+    with pytest.raises(PipelineError, match="a broken colour profile"):
+        tones.understand(Image.open(png((2, 1), 8, 0, [b"ab"], iCCP=b"name\0\0junk")))
+
+
+@pytest.mark.parametrize(
+    ("mode", "profile", "said"),
+    [
+        ("CMYK", rgb_profile(1.0), "a colour profile for RGB on CMYK pixels"),
+        ("CMYK", grey_profile(1.0), "a colour profile for GRAY on CMYK pixels"),
+        ("LAB", rgb_profile(1.0), "a colour profile for RGB on LAB pixels"),
+        ("L", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(), "for Lab on grey pixels"),
+        ("RGB", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(), "for Lab on RGB pixels"),
+    ],
+)
+def test_a_profile_for_other_pixels_is_refused(mode, profile, said):
+    picture = Image.new(mode, (4, 4))
+    picture.info["icc_profile"] = profile
+    with pytest.raises(PipelineError, match=said):
+        tones.understand(picture)
+
+
+def test_lab_is_what_little_cms_makes_of_it():
+    colours = Image.fromarray(np.random.default_rng(0).integers(60, 200, (8, 8, 3), dtype=np.uint8))
+    for profile in (None, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()):
+        picture = colours.convert("LAB")
+        if profile:
+            picture.info["icc_profile"] = profile
+        off = np.abs(np.asarray(tones.understand(picture).opaque).astype(int) - colours)
+        assert off.mean() < 1  # 8 bits of Lab are coarse
+        assert off.max() < 12
