@@ -1,4 +1,4 @@
-"""The stage download: the data set of one role of the case, as data/ROLE. Only this stage knows the case."""
+"""The stage download: the data set of one role of the case, as data/ROLE. What comes after does not know the case."""
 
 from pathlib import Path
 from typing import Literal

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.datasets import folder
+from pipeline.datasets import copies, folder
 from pipeline.errors import PipelineError
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -149,6 +149,20 @@ def test_a_copy_that_was_compressed_anew_or_resized_is_taken_once(tmp_path, chan
         pixels = np.frombuffer(picture, np.uint8).reshape(16, 16, 3).astype(int)
         [now] = [name for name, found in splits.items() if (np.abs(found.pictures - pixels).mean((1, 2, 3)) < 5).any()]
         assert folder.PRECEDENCE.index(now) <= folder.PRECEDENCE.index(split)
+
+
+def test_a_large_jpeg_and_its_lossless_copy_are_the_same(tmp_path):
+    """It is decoded at a fraction of its size, the copy is not."""
+    generator = np.random.default_rng(0)
+    photograph = Image.fromarray(generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)).resize((2500, 2000))
+    photograph.save(tmp_path / "a.jpg", quality=90)
+    with Image.open(tmp_path / "a.jpg") as picture:
+        picture.save(tmp_path / "b.bmp")
+    digests, looks = zip(
+        *(copies.fingerprint(folder._open(tmp_path / name, 16)) for name in ("a.jpg", "b.bmp")), strict=True
+    )
+    assert digests[0] != digests[1]  # or this test tests nothing
+    assert copies.originals(digests, np.stack(looks)).tolist() == [0, 0]
 
 
 def test_a_picture_in_two_classes_is_in_one_of_them_and_that_is_told(pictures, capsys):

@@ -41,6 +41,10 @@ def test_splits_hold_classes(names, splits, around):
     assert places(*files) == files
 
 
+def test_a_class_is_the_same_on_systems_that_write_an_umlaut_as_two_characters():
+    assert set(places("train/B\u00e4r/1.jpg", "test/Ba\u0308r/2.jpg").values()) == {("Bär", "train"), ("Bär", "test")}
+
+
 def test_splits_without_classes_are_one_class():
     assert places("train/1.jpg", "test/2.jpg") == {
         "train/1.jpg": ("pictures", "train"),

@@ -34,6 +34,6 @@ def require(pictures: np.ndarray, what: str) -> None:
     """
     if (found := spread(pictures)) < LEAST:
         raise PipelineError(
-            f"{what} is grey or of one tone, so there is nothing to learn or to measure: given colours that lie "
-            f"{found:.1f} from one hue, in units of a* and b*, needed {LEAST}; give pictures with colours"
+            f"{what} is grey or of one tone, or nearly so, and there is nothing to learn or to measure: given colours "
+            f"that lie {found:.1f} from one hue, in units of a* and b*, needed {LEAST}; give pictures with colours"
         )

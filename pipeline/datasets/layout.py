@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -73,4 +74,5 @@ def _without(parts: tuple[str, ...], depth: int) -> tuple[str, ...]:
 
 def _kind(parts: tuple[str, ...], folder: Path) -> str:
     """The class by the first subfolder; pictures beside the subfolders form one named after the folder."""
-    return printable(parts[0] if len(parts) > 1 else folder.resolve().name)
+    name = parts[0] if len(parts) > 1 else folder.resolve().name
+    return printable(unicodedata.normalize("NFC", name))  # some systems write an ä as one character, others as two
