@@ -339,6 +339,8 @@ def test_no_folder_and_too_few_pictures_are_one_line(tmp_path, pictures):
         (archive / "in it", "Not a directory"),
         (tmp_path / ("x" * 300), "File name too long"),
         (Path("~nobody-of-this-name/pictures"), "no such home folder"),
+        (Path("data"), "holds what the stages write themselves"),
+        (Path("data/.."), "holds what the stages write themselves"),
         (few, "1 readable pictures in 1 picture files"),
     ):
         with pytest.raises(PipelineError, match=said) as raised:

@@ -70,7 +70,7 @@ def find(path: Path) -> Path:
     """The folder of pictures that params.yaml names.
 
     Raises:
-        PipelineError: there is none, or it may not be opened.
+        PipelineError: there is none, it may not be opened, or what the stages write would be among its pictures.
     """
     try:
         folder = path.expanduser()
@@ -83,6 +83,8 @@ def find(path: Path) -> Path:
         raise PipelineError(f"{path}: {error.strerror}; {WAY_OUT}") from None
     if not is_folder:
         raise PipelineError(f"{path}: no folder but a file, if an archive, then unpack it; {WAY_OUT}")
+    if Path("data").resolve().is_relative_to(folder.resolve()):
+        raise PipelineError(f"{path}: holds what the stages write themselves, in data/; {WAY_OUT}")
     return folder
 
 

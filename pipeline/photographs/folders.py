@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def walk(folder: Path) -> Found:
     known: set[tuple[int, int]] = set()
     places, links = [folder], []
     while places or links:
-        place = places.pop() if places else links.pop(links.index(min(links)))
+        place = places.pop() if places else heappop(links)
         try:
             status = place.stat()
             below = list(place.iterdir())
@@ -65,8 +66,10 @@ def walk(folder: Path) -> Found:
             match _kind(path):
                 case "file":
                     files.append(path)
+                case "folder" if path.is_symlink():
+                    heappush(links, path)
                 case "folder":
-                    (links if path.is_symlink() else places).append(path)
+                    places.append(path)
                 case reason:
                     left_out.setdefault(reason, []).append(path)
     return Found(sorted(files), {reason: sorted(left_out[reason]) for reason in sorted(left_out)})
