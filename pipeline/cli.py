@@ -74,6 +74,13 @@ def inventory() -> None:
         inventory.run(checked)
 
 
+def _named(given: str) -> Path:
+    """A path; of an empty one, as of a variable that is not set, Path would make the current folder."""
+    if not given:
+        raise PipelineError("given an empty path; name a file or folder, the current folder by a dot")
+    return Path(given)
+
+
 @app.command()
 def download(role: Role) -> None:
     """Fetch the data set that the case gives a role, into data/ROLE."""
@@ -129,8 +136,10 @@ def report() -> None:
 
 @app.command()
 def colourise(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Pictures, and folders of pictures.")],
-    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    photos: Annotated[
+        list[Path], typer.Argument(parser=_named, metavar="PHOTO…", help="Pictures, and folders of pictures.")
+    ],
+    out: Annotated[Path, typer.Option(parser=_named, metavar="PATH", help="The folder to write to.")],
     model: Annotated[
         str | None, typer.Option(help="unet, gan or the path of a model, .safetensors or .onnx; by default unet.")
     ] = None,
@@ -139,11 +148,14 @@ def colourise(
         typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Draw grey | U-Net | GAN | original instead.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are no results of colourise, too.")
+    ] = False,
 ) -> None:
     """Colour photographs, at their full size, into another folder."""
     from pipeline import colourise_files
 
-    colourise_files.run(photos, out, model, size, compare)
+    colourise_files.run(photos, out, model, size, compare, force)
 
 
 @app.command()

@@ -2,31 +2,92 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline import destinations
-from pipeline.colourise import SIZE, Colouriser, compare
-from pipeline.errors import PipelineError
-from pipeline.files import write_all
+from pipeline import destinations, stopping
+from pipeline.colourise import SIZE, VERSION, Colouriser, compare
+from pipeline.destinations import Plan
+from pipeline.errors import PipelineError, printable
+from pipeline.files import sha256, write_all
 from pipeline.photographs import reading, writing
-from pipeline.photographs.carried import Carried
 from pipeline.photographs.reading import Photograph
 from pipeline.photographs.tones import Seen
+from pipeline.photographs.xmp import Made
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
 
-Paint = Callable[[Seen], Image.Image]
+
+class Painter(NamedTuple):
+    """What makes results, and says of what: the photograph's digest is still to be put in."""
+
+    paint: Callable[[Seen], Image.Image]
+    made: Made
 
 
-def run(photos: Sequence[Path], out: Path, model: str | None, size: int | None, compared: bool) -> None:
+class Job(NamedTuple):
+    """A photograph on its way.
+
+    target: the file to write.
+    made: of what its result will be made.
+    anew: another result is there.
+    """
+
+    target: Path
+    made: Made
+    anew: bool
+    photograph: Photograph
+
+
+class Written(NamedTuple):
+    """A result; `left_out` is what it could not take from the photograph, a line each."""
+
+    target: Path
+    anew: bool
+    left_out: list[str]
+
+
+@dataclass
+class Tally:
+    """How many photographs there are, and what became of them."""
+
+    total: int = 0
+    written: list[Path] = field(default_factory=list)
+    anew: int = 0  # of those that were written
+    left: int = 0  # as they were
+    failed: int = 0
+
+    def stopped(self) -> str:
+        """How to go on after Ctrl-C."""
+        done = f"{len(self.written) + self.left} of {self.total} photographs are done"
+        where = done if self.total else "before the first photograph"
+        return f"colourise: stopped; {where}; run the same command again to go on"
+
+    def summary(self, out: Path, results: int) -> str:
+        """What was done, in a line; and how many files were results already."""
+        said = str(self.written[0]) if len(self.written) == 1 else f"{len(self.written)} photographs in {out}"
+        parts = [f"written: {said}"]
+        if self.anew:
+            parts.append(f"made anew: {self.anew}, by another model or size, or of photographs that changed")
+        if self.left:
+            parts.append(f"left as they were: {self.left} that {out} has already")
+        if results:
+            parts.append(f"passed over: {results} that are results; name one, not its folder, to have it coloured")
+        return printable("; ".join(parts))
+
+
+def run(
+    photos: Sequence[Path], out: Path, model: str | None, size: int | None, compared: bool, force: bool = False
+) -> None:
     """Colour photographs into a folder, or draw what U-Net and GAN make of each.
 
     Args:
@@ -35,33 +96,34 @@ def run(photos: Sequence[Path], out: Path, model: str | None, size: int | None, 
         model: unet, gan or the path of a model; by default unet.
         size: pixels of the shorter side of what the network sees.
         compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
+        force: replace files that are no results.
 
     Raises:
         PipelineError: something is wrong with the arguments, and nothing is written; or with some of the photographs,
             and the others are.
     """
-    targets = destinations.plan(photos, out, ".compared.png" if compared else None)
-    paint = _painter(model, size or SIZE, compared)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PipelineError(f"--out {out}: {error.strerror}; give a folder that can be written") from None
-    taken = frozenset(targets.values())
-    todo = {source: target for source, target in targets.items() if not destinations.is_done(target, taken)}
-    written, failed = colour_all(todo, taken, paint)
-    print(_summary(written, len(targets) - len(todo), out))
-    if failed:
-        raise PipelineError(f"{failed} of {len(targets)} failed, for the reasons above")
+    tally = Tally()
+    with stopping.at_once(tally.stopped), reading.large_ones():
+        destinations.check(out)
+        plan = destinations.plan(photos, out, ".compared.png" if compared else None)
+        painter = _painter(model, size or SIZE, compared)
+        destinations.make(out)
+        plan.failed.update(destinations.tell_apart(plan.targets, out))
+        colour_all(plan, painter, tally, force)
+    print(tally.summary(out, len(plan.results)))
+    if tally.failed:
+        raise PipelineError(f"{tally.failed} of {tally.total} failed, for the reasons above")
 
 
-def _painter(model: str | None, size: int, compared: bool) -> Paint:
-    if not compared:
-        colouriser = Colouriser.load(find_model(model or "unet"), size)
-        return lambda page: colouriser.paint([page])[0]
-    if model:
+def _painter(model: str | None, size: int, compared: bool) -> Painter:
+    if compared and model:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {model} has no use; give one of the two")
-    unet, gan = (Colouriser.load(find_model(name), size) for name in MODELS)
-    return partial(compare, unet=unet, gan=gan)
+    paths = [find_model(name) for name in (MODELS if compared else (model or "unet",))]
+    colourisers = [Colouriser.load(path, size) for path in paths]
+    made = Made(source="", models=tuple(map(sha256, paths)), size=size, version=VERSION, compared=compared)
+    if compared:
+        return Painter(lambda page: compare(page, *colourisers), made)
+    return Painter(lambda page: colourisers[0].paint([page])[0], made)
 
 
 def find_model(name: str) -> Path:
@@ -77,29 +139,48 @@ def find_model(name: str) -> Path:
     raise PipelineError(f"--model {name}: there is no {path}; {allowed}")
 
 
-def colour_all(targets: Mapping[Path, Path], taken: Container[Path], paint: Paint) -> tuple[list[Path], int]:
+def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool) -> None:
     """Read, paint and write photographs, several at a time; each is written whole or not at all.
 
     Args:
-        targets: file → file to write, both of which are known to differ.
-        taken: all files that are planned, those that are there already, too.
-        paint: a page of a photograph → what it becomes.
-
-    Returns:
-        The files that were written, and how many photographs failed; the reason of each is on stderr.
+        plan: where they go. Of those that fail the reason is told on stderr.
+        painter: what makes the results.
+        tally: counts what becomes of them.
+        force: replace files that are no results.
     """
-    written: list[Path] = []
+    tally.total = len(plan.targets.keys() | plan.failed.keys())
+    todo = {source: target for source, target in plan.targets.items() if source not in plan.failed}
     Image.init()  # finds Pillow's formats, once and not in several threads
-    with reading.large_ones(), ThreadPoolExecutor(THREADS) as pool:
-        painted = _paint_each(_ahead(pool, reading.read, targets), paint)
-        with tqdm(total=len(targets), desc="colouring", unit=" photographs", disable=None) as bar:
-            for (source, *_), future in _ahead(pool, partial(_write, targets=targets, taken=taken), painted):
-                try:
-                    written.append(future.result())
-                except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-                    tqdm.write(f"{source}: {reading.reason(error)}", file=sys.stderr)
-                bar.update()
-    return written, len(targets) - len(written)
+    look = partial(_look, targets=plan.targets, taken=frozenset(plan.targets.values()), made=painter.made, force=force)
+    with ThreadPoolExecutor(THREADS) as pool, tqdm(desc="colouring", unit=" photographs", disable=None) as bar:
+        bar.reset(tally.total)
+        for source, reason in plan.failed.items():
+            _fail(source, reason, tally, bar)
+        painted = _paint_each(_ahead(pool, look, todo), painter.paint)
+        for (source, *_), future in _ahead(pool, _write, painted):
+            try:
+                written = future.result()
+            except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+                _fail(source, reading.reason(error), tally, bar)
+                continue
+            if written:
+                tally.written.append(written.target)
+                tally.anew += written.anew
+                for line in written.left_out:
+                    _tell(source, line)
+            else:
+                tally.left += 1
+            bar.update()
+
+
+def _fail(source: Path, reason: str, tally: Tally, bar: tqdm) -> None:
+    tally.failed += 1
+    _tell(source, reason)
+    bar.update()
+
+
+def _tell(source: Path, line: str) -> None:
+    tqdm.write(printable(f"{source}: {line}"), file=sys.stderr)
 
 
 def _ahead(
@@ -114,33 +195,61 @@ def _ahead(
     yield from begun
 
 
+def _look(source: Path, targets: Mapping[Path, Path], taken: frozenset[Path], made: Made, force: bool) -> Job | None:
+    """What there is to do for a photograph; None if its result is there already.
+
+    Raises:
+        Exception: it cannot be read, or its result has no place.
+    """
+    # Taken first: should the photograph be changed meanwhile, its result is made anew the next time.
+    made = made.model_copy(update={"source": sha256(source)})
+    target = targets[source]
+    other = destinations.with_alpha(target)
+    if made in (writing.made(path) for path in (target, *({other} - taken))):
+        return None
+    photograph = reading.read(source)
+    if other != target and any(page.alpha for page in photograph.pages):
+        if other in taken:
+            raise PipelineError(
+                f"transparent, so it would become {other}, as another photograph does; rename one of them"
+            )
+        target = other
+    with _writing(target):
+        if not destinations.is_free(target, force):
+            raise PipelineError(f"{target} is there and no result of this command; move it away, or add --force")
+    return Job(target, made, writing.made(target) is not None, photograph)
+
+
 def _paint_each(
-    photographs: Iterable[tuple[Path, Future[Photograph]]], paint: Paint
-) -> Iterator[tuple[Path, Image.Image | Exception, list[Carried]]]:
-    """Each photograph's file, the result or what went wrong, and what it carries."""
+    photographs: Iterable[tuple[Path, Future[Job | None]]], paint: Callable[[Seen], Image.Image]
+) -> Iterator[tuple[Path, Job | Exception | None, list[Image.Image]]]:
+    """Each photograph's file, what is to do or what went wrong, and the pages of its result."""
     for source, future in photographs:
         try:
-            photograph = future.result()
-            yield source, paint(photograph.pages[0]), photograph.carried
+            job = future.result()
+            yield source, job, [paint(page) for page in job.photograph.pages] if job else []
         except Exception as error:
             yield source, error, []
 
 
-def _write(
-    painted: tuple[Path, Image.Image | Exception, list[Carried]], targets: Mapping[Path, Path], taken: Container[Path]
-) -> Path:
-    source, result, carried = painted
-    if isinstance(result, Exception):
-        raise result
-    target = destinations.with_alpha(targets[source]) if result.mode == "RGBA" else targets[source]
-    if target != targets[source] and target in taken:
-        raise PipelineError(f"transparent, so it would become {target}, as another photograph does; rename one of them")
-    kind = destinations.FORMATS[target.suffix.lower()]
-    write_all({target: lambda path: writing.save([result], path, kind, carried)})
-    return target
+def _write(painted: tuple[Path, Job | Exception | None, list[Image.Image]]) -> Written | None:
+    _, job, pages = painted
+    if isinstance(job, Exception):
+        raise job
+    if not job:
+        return None
+    kind, left_out = destinations.FORMATS[job.target.suffix.lower()], []
+    save = partial(writing.save, pages, kind=kind, carried=job.photograph.carried, made=job.made)
+    with _writing(job.target):
+        write_all({job.target: lambda path: left_out.extend(save(path))})
+    return Written(job.target, job.anew, left_out)
 
 
-def _summary(written: Sequence[Path], skipped: int, out: Path) -> str:
-    said = str(written[0]) if len(written) == 1 else f"{len(written)} photographs in {out}"
-    there = f"; left as they were: {skipped} that {out} has already; delete them to have them anew" if skipped else ""
-    return f"written: {said}{there}"
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Of what the system says, make something about the result."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename and Path(error.filename) in target.parents else ""
+        raise PipelineError(f"{target} cannot be written: {reading.reason(error)}{where}") from None

@@ -1,10 +1,19 @@
 """Where the results of colouring go: the same names and folders, and never over a photograph or one another."""
 
-from collections.abc import Container, Iterator, Sequence
+import stat
+import tempfile
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
 
 from pipeline.errors import PipelineError
-from pipeline.photographs import reading
+from pipeline.files import UNFINISHED
+from pipeline.photographs import reading, writing
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {
@@ -16,8 +25,46 @@ FORMATS = {
 WITHOUT_ALPHA = {"JPEG"}
 
 
-def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> dict[Path, Path]:
-    """What becomes of each photograph: its file → the file to write, with the same name and place below its folder.
+class Plan(NamedTuple):
+    """What becomes of photographs.
+
+    targets: the file of each → the file to write.
+    failed: files that cannot be photographs → the reason.
+    results: what is passed over, for it was coloured already.
+    """
+
+    targets: dict[Path, Path]
+    failed: dict[Path, str]
+    results: set[Path]
+
+
+class Found(NamedTuple):
+    """A photograph, by its place below the folder that was given."""
+
+    place: Path
+    source: Path
+
+
+def check(out: Path) -> None:
+    """See that a name may be that of a folder for results.
+
+    Raises:
+        PipelineError: it is a file, in a file, called like a picture, or a broken link.
+    """
+    if out.is_symlink() and not out.exists():
+        raise PipelineError(f"--out {out}: given a broken link; give a folder")
+    there = next((path for path in (out, *out.parents) if _identity(path)), out)
+    if there.is_file():
+        raise PipelineError(f"--out {out}: given {there}, which is a file; give a folder")
+    if there != out and out.suffix.lower() in Image.registered_extensions():
+        raise PipelineError(f"--out {out}: given the name of a picture, allowed: a folder, new or there already")
+
+
+def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> Plan:
+    """What becomes of each photograph: the same name, and the same place below its folder.
+
+    A photograph that is given several times, by its folder, a folder in it or its own name, in whatever order, has the
+    place below the outermost folder.
 
     Args:
         photos: files and folders.
@@ -27,37 +74,85 @@ def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> dict[P
     Raises:
         PipelineError: there is no such photograph, a folder has none, one would be replaced, or two become one file.
     """
-    targets: dict[Path, Path] = {}
-    sources: dict[Path, Path] = {}
-    for source, place in (found for photo in photos for found in _find(photo, out)):
+    planned, found, sources = Plan({}, {}, set()), defaultdict(list), {}
+    for photo in photos:
+        for place, source in _find(photo, out, planned):
+            found[_entry(source)].append(Found(place, source))
+    planned.results.difference_update(found)
+    for place, source in sorted(max(places, key=lambda one: (len(one.place.parts), one)) for places in found.values()):
         added = suffix or ("" if place.suffix.lower() in FORMATS else ".png")
         target = out / place.with_name(place.name + added)
         other = sources.setdefault(target, source)
-        if not other.samefile(source):
-            raise PipelineError(f"{source} and {other} would both become {target}; colour them into different folders")
-        targets[other] = target
-    for source, target in targets.items():
-        if target.exists() and target.samefile(source):
+        if other == source:
+            planned.targets[source] = target
+        elif not _same(other, source):
+            raise PipelineError(f"{other} and {source} would both become {target}; colour them into different folders")
+    _spare(planned.targets)
+    return planned
+
+
+def _spare(targets: Mapping[Path, Path]) -> None:
+    """See that no photograph would be replaced, be it by its own result.
+
+    Raises:
+        PipelineError: one would.
+    """
+    sources = {_identity(source): source for source in targets}
+    for target in targets.values():
+        if (identity := _identity(target)) and identity in sources:
             raise PipelineError(
-                f"{source} would be replaced by its coloured self; give another folder than --out {out}"
+                f"{sources[identity]} would be replaced by {target}; give another folder than that of the photographs"
             )
-    return targets
 
 
-def _find(photo: Path, out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each picture, and its place below the folder that was given."""
-    if not photo.is_dir():
-        if not photo.exists():
-            raise PipelineError(f"{photo}: no such photograph or folder; give one that exists")
-        yield photo, Path(photo.name)
+def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
+    """Each picture, and its place below the folder that was given; what is none is added to the plan.
+
+    Raises:
+        PipelineError: see `plan`.
+    """
+    try:
+        mode = photo.stat().st_mode
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not photo.is_symlink():
+            raise PipelineError(f"{photo}: no such photograph or folder; give one that exists") from None
+        planned.failed[photo] = "a broken link" if isinstance(error, FileNotFoundError) else error.strerror
         return
-    if out.exists() and out.samefile(photo):
+    if stat.S_ISREG(mode):
+        yield Found(Path(photo.name), photo)
+        return
+    if not stat.S_ISDIR(mode):
+        planned.failed[photo] = "neither a file nor a folder"
+        return
+    if _same(out, photo):
         raise PipelineError(f"--out {out}: given the folder of the photographs; give another one, in it if you like")
-    inside = photo.resolve() in out.resolve().parents
-    found = [path for path in reading.find(photo) if not (inside and out.resolve() in path.resolve().parents)]
-    if not found:
+    paths, results = reading.find(photo), out.resolve()
+    inside = photo.resolve() in results.parents
+    if not paths:
         raise PipelineError(f"{photo}: no pictures in this folder; give one with pictures, or a picture")
-    yield from ((path, path.relative_to(photo)) for path in found)
+    for path in paths:
+        if (inside and results in _entry(path).parents) or writing.made(path):
+            planned.results.add(_entry(path))
+        else:
+            yield Found(path.relative_to(photo), path)
+
+
+def _entry(path: Path) -> Path:
+    """A file by the real name of its folder, of which a name is given in whatever way; a link to a file is another."""
+    return path.parent.resolve() / path.name
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What is the same for all names of a file; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _same(one: Path, other: Path) -> bool:
+    return _identity(one) == _identity(other) is not None
 
 
 def with_alpha(target: Path) -> Path:
@@ -65,12 +160,61 @@ def with_alpha(target: Path) -> Path:
     return target.with_name(target.name + ".png") if FORMATS[target.suffix.lower()] in WITHOUT_ALPHA else target
 
 
-def is_done(target: Path, taken: Container[Path]) -> bool:
-    """Whether the result is there, with or without alpha.
+def make(out: Path) -> None:
+    """Make the folder for results, unless it is there.
 
-    Args:
-        target: one of those planned.
-        taken: all that are planned.
+    Raises:
+        PipelineError: it cannot be made, or nothing can be written there.
     """
-    other = with_alpha(target)
-    return target.exists() or (other not in taken and other.exists())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise PipelineError(f"--out {out}: {error.strerror}; give a folder that can be written") from None
+
+
+def tell_apart(targets: Mapping[Path, Path], out: Path) -> dict[Path, str]:
+    """Photographs that would become one file, where the file system of a folder takes two names for the same.
+
+    Many do not tell A from a, é from e with an accent, or a name from that with a dot behind.
+
+    Returns:
+        All but the first of them → the reason.
+    """
+    alike = defaultdict(list)
+    for source, target in targets.items():
+        alike[_simplified(target)].append(source)
+    suspects = [sources for sources in alike.values() if len(sources) > 1]
+    failed: dict[Path, str] = {}
+    if not suspects:
+        return failed
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=out) as folder:
+        for sources in suspects:
+            tried: dict[Path, Path] = {}
+            for source in sources:
+                place = Path(folder) / targets[source].relative_to(out)
+                other = next((before for before, there in tried.items() if _same(place, there)), None)
+                if other:
+                    failed[source] = f"would become {targets[source]}, which is no other file here than that of {other}"
+                    continue
+                with suppress(OSError):  # what cannot be written will be told when it is
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.touch()
+                tried[source] = place
+    return failed
+
+
+def _simplified(target: Path) -> str:
+    """The same for all names that any file system takes for one, and at times for others."""
+    parts = (unicodedata.normalize("NFKD", part).casefold().rstrip(". ") for part in target.parts)
+    return "/".join(unicodedata.normalize("NFKD", part) for part in parts)
+
+
+def is_free(target: Path, force: bool) -> bool:
+    """Whether a result may be written there: nothing is there, or a result, or, by force, any other file."""
+    return (
+        not (target.exists() or target.is_symlink())
+        or writing.made(target) is not None
+        or (force and not target.is_dir())
+    )

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 UNFINISHED = ".colourgan-"  # how names begin of files that are being written; 16 hexadecimal digits follow
+
+_begun: set[Path] = set()  # by this process
+_beginning = threading.Lock()
 
 
 def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
@@ -44,16 +48,26 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     _sweep(folder.resolve())
     while True:
         path = folder / (UNFINISHED + secrets.token_hex(8))
-        with path.open("xb") as file:
+        with _beginning:
+            file = path.open("xb")
+            _begun.add(path)
+        with file:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
-            if not path.exists():  # another run swept it before it was locked
-                continue
             try:
-                yield path
+                if path.exists():  # no other run swept it before it was locked
+                    yield path
+                    return
             finally:
                 path.unlink(missing_ok=True)
-            return
+                _begun.discard(path)
+
+
+def give_up() -> None:
+    """Delete what is being written, by whatever thread, and let nothing be begun: the process is about to end."""
+    _beginning.acquire()
+    for path in tuple(_begun):
+        path.unlink(missing_ok=True)
 
 
 @cache

@@ -1,5 +1,6 @@
 import os
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 
 from pipeline import __main__, colourise_files, models
-from pipeline.colourise import SIZE
+from pipeline.colourise import SIZE, VERSION
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
+ROOT = Path.cwd()
 BROWN = (120, 90, 60)
 
 
@@ -110,7 +112,7 @@ def test_exif_data_are_kept_but_for_the_orientation(run):
         assert run(name, "--out", "out")[0] == 0
         with Image.open(Path("out") / name) as coloured:
             assert coloured.size == (30, 40)
-            assert dict(coloured.getexif()) == {0x010F: "a camera"}
+            assert dict(coloured.getexif()) == {0x010F: "a camera", 0x0131: f"ColourGAN {VERSION}"}
 
 
 def test_a_folder_is_mirrored_and_the_second_run_does_nothing(run):
@@ -191,7 +193,7 @@ def test_what_cannot_be_written_leaves_nothing_half(run, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", fail)
     code, _, errors = run("photos", "--out", "out")
     assert code == 1
-    assert errors[0] == "photos/a.png: No space left on device"
+    assert errors[0] == "photos/a.png: out/a.png cannot be written: No space left on device"
     assert files("out") == ["b.png"]
 
 
@@ -204,8 +206,8 @@ def test_what_cannot_be_written_leaves_nothing_half(run, monkeypatch):
         ("photos --out photos", "--out photos: given the folder of the photographs"),
         ("photos/a.jpg --out photos", "photos/a.jpg would be replaced"),
         ("photos more --out out", "more/a.jpg and photos/a.jpg would both become out/a.jpg"),
-        ("photos --out notes.txt", "--out notes.txt: File exists"),
-        ("photos --out notes.txt/out", "--out notes.txt/out: Not a directory"),
+        ("photos --out notes.txt", "--out notes.txt: given notes.txt, which is a file; give a folder"),
+        ("photos --out notes.txt/out", "--out notes.txt/out: given notes.txt, which is a file"),
         ("photos --out out --model pix2pix", "--model pix2pix: there is no pix2pix; give unet, gan or the path"),
         ("photos --out out --model models/judge.safetensors", "given a model that is a classifier"),
         ("photos --out out --model notes.txt", "not a model of this project"),
@@ -242,6 +244,183 @@ def test_an_out_folder_among_the_photographs_is_not_coloured_again(run):
     for _ in range(2):
         assert run("photos", "--out", "photos/coloured")[0] == 0
     assert files("photos") == ["a.jpg", "coloured/a.jpg"]
+
+
+def test_the_out_folder_may_hold_the_photographs_folder(run):
+    save("photos/a.jpg")
+    assert run("photos", "--out", ".")[0] == 0
+    assert files(".") == ["a.jpg", "photos/a.jpg"]
+
+
+def test_results_in_a_folder_are_passed_over_and_counted_but_coloured_if_named(run):
+    save("a.jpg")
+    save("deeper/b.png")
+    for out, model, results in (("coloured", "unet", 0), ("other", "gan", 2), ("third", "unet", 4)):
+        code, output, _ = run(".", "--out", out, "--model", model)
+        assert code == 0
+        assert output.startswith(f"written: 2 photographs in {out}")
+        assert (f"passed over: {results} that are results" in output) == (results > 0)
+        assert files(out) == ["a.jpg", "deeper/b.png"]
+    Path("elsewhere").mkdir()
+    Path("coloured/a.jpg").rename("elsewhere/c.jpg")
+    code, output, _ = run("elsewhere", "--out", "out")
+    assert (code, output) == (
+        0,
+        "written: 0 photographs in out; "
+        "passed over: 1 that are results; name one, not its folder, to have it coloured\n",
+    )
+    for arguments in (("elsewhere/c.jpg",), ("elsewhere", "elsewhere/c.jpg"), ("elsewhere/c.jpg", "elsewhere")):
+        assert run(*arguments, "--out", "out")[:2] == (0, "written: out/c.jpg\n")
+        Path("out/c.jpg").unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("--model", "gan"),
+        ("--model", "models/gan.safetensors"),
+        ("--size", "32"),
+    ],
+)
+def test_a_result_of_something_else_is_made_anew_and_one_of_the_same_is_left(run, change):
+    for name in ("a.jpg", "b.png", "c.webp", "d.tif", "e.bmp", "f.gif"):
+        save(f"photos/{name}")
+    save("photos/clear.jpg", "RGBA", format="PNG")
+    run("photos", "--out", "out")
+    first = {name: (Path("out") / name).read_bytes() for name in files("out")}
+    assert run("photos", "--out", "out", "--size", SIZE, "--model", "models/unet.safetensors")[1] == (
+        "written: 0 photographs in out; left as they were: 7 that out has already\n"
+    )
+    code, output, errors = run("photos", "--out", "out", *change)
+    assert (code, errors) == (0, [])
+    assert output == (
+        "written: 7 photographs in out; made anew: 7, by another model or size, or of photographs that changed\n"
+    )
+    assert files("out") == sorted(first)
+    run("photos", "--out", "out")
+    assert {name: (Path("out") / name).read_bytes() for name in files("out")} == first
+
+
+def test_the_result_of_a_photograph_that_changed_is_made_anew(run):
+    save("photos/a.png")
+    save("photos/b.png")
+    run("photos", "--out", "out")
+    times = Path("photos/a.png").stat()
+    save("photos/a.png", size=(41, 30))
+    os.utime("photos/a.png", ns=(times.st_atime_ns, times.st_mtime_ns))
+    _, output, _ = run("photos", "--out", "out")
+    assert output.startswith("written: out/a.png; made anew: 1, by another model")
+    assert output.endswith("; left as they were: 1 that out has already\n")
+    with Image.open("out/a.png") as coloured:
+        assert coloured.size == (41, 30)
+
+
+def test_comparisons_know_what_they_were_made_of_too(run, trained, tmp_path):
+    save("photos/a.jpg")
+    for left in (False, True):
+        assert ("left as they were: 1" in run("photos", "--out", "out", "--compare")[1]) == left
+    assert "made anew: 1" in run("photos", "--out", "out", "--compare", "--size", "32")[1]
+    assert run("out", "--out", "again")[1].startswith(
+        "written: 0 photographs in again; passed over: 1 that are results"
+    )
+
+
+def foreign(kind, path):
+    """Something at a result's place that colourise did not write."""
+    path.parent.mkdir(exist_ok=True)
+    match kind:
+        case "a photograph":
+            save(path)
+        case "an empty file":
+            path.touch()
+        case "a text":
+            path.write_text("notes")
+        case "a broken link":
+            path.symlink_to("nowhere")
+        case "half a photograph":
+            content = save(path, size=(300, 300)).read_bytes()
+            path.write_bytes(content[: len(content) // 2])
+
+
+KINDS = ("a photograph", "an empty file", "a text", "a broken link", "half a photograph")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("compared", [(), ("--compare",)])
+def test_what_is_no_result_is_replaced_by_force_alone(run, kind, compared):
+    save("photos/a.jpg")
+    save("photos/b.jpg")
+    target = Path("out/a.jpg.compared.png" if compared else "out/a.jpg")
+    foreign(kind, target)
+    before = target.read_bytes() if target.exists() else None
+    code, output, errors = run("photos", "--out", "out", *compared)
+    assert code == 1
+    assert output.startswith("written: out/b.jpg")
+    assert errors[0] == (f"photos/a.jpg: {target} is there and no result of this command; move it away, or add --force")
+    assert errors[1] == "error: 1 of 2 failed, for the reasons above"
+    assert (target.read_bytes() if target.exists() else None) == before
+    assert run("photos", "--out", "out", "--force", *compared)[0] == 0
+    with Image.open(target) as coloured:
+        assert coloured.size[1] == 30
+    assert not target.is_symlink()
+
+
+def test_where_a_transparent_result_goes_nothing_else_is_replaced(run):
+    save("photos/a.jpg", "RGBA", format="PNG")
+    save("out/a.jpg.png")
+    before = Path("out/a.jpg.png").read_bytes()
+    code, _, errors = run("photos", "--out", "out")
+    assert code == 1
+    assert "out/a.jpg.png is there and no result" in errors[0]
+    assert Path("out/a.jpg.png").read_bytes() == before
+    assert run("photos", "--out", "out", "--force")[0] == 0
+    assert files("out") == ["a.jpg.png"]
+
+
+def test_a_folder_is_not_replaced_even_by_force(run):
+    save("photos/a.jpg")
+    save("photos/b/c.jpg")
+    Path("out/a.jpg").mkdir(parents=True)
+    Path("out/b").write_text("notes")
+    for force in ((), ("--force",)):
+        code, _, errors = run("photos", "--out", "out", *force)
+        assert code == 1
+        assert "out/a.jpg" in errors[0]
+        assert "out/b/c.jpg cannot be written: " in errors[1]
+        assert files("out") == ["b"]
+
+
+def test_force_makes_nothing_anew_that_is_the_same(run):
+    save("a.jpg")
+    run("a.jpg", "--out", "out")
+    assert "left as they were: 1" in run("a.jpg", "--out", "out", "--force")[1]
+
+
+QUICK = """
+import sys
+from pipeline import __main__, colourise_files
+from pipeline.colourise import Colouriser, paint_nothing
+colourise_files._painter = lambda *_: colourise_files.Painter(
+    lambda page: Colouriser(paint_nothing).paint([page])[0],
+    colourise_files.Made(source="", models=("none",), size=64, version="1"),
+)
+sys.argv = ["pipeline", "colourise", "photos", "--out", "out"]
+__main__.main()
+"""
+
+
+def without_torch(code=QUICK):
+    """The command in a process of its own, with a network that needs no time to load, and paints grey."""
+    command, environment = (sys.executable, "-c", code), os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_runs_into_one_folder_at_once_both_succeed(run, tmp_path):
+    for number in range(6):
+        save(f"photos/{number}.jpg")
+    both = [without_torch() for _ in range(2)]
+    assert [(process.communicate()[1], process.returncode) for process in both] == [("", 0)] * 2
+    assert files("out") == [f"{number}.jpg" for number in range(6)]
 
 
 def test_formats_that_are_not_kept_take_nobodys_name(run):
