@@ -200,12 +200,14 @@ def test_splits_of_its_own_are_kept(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("missing", [("valid",), ("test",), ("valid", "test")])
-def test_splits_that_a_folder_lacks_are_cut_from_its_training_pictures(tmp_path, missing):
+def test_splits_that_a_folder_lacks_are_cut_from_its_training_pictures(tmp_path, missing, capsys):
     for split, number in (("train", 100), ("valid", 10), ("test", 20)):
         if split not in missing:
             photographs(tmp_path / "mine" / split / "cats", number, seed=number)
     classes, splits = folder.read(tmp_path / "mine", 16)
     found = numbers(splits)
+    cut = {"test": "test", "valid": "validation"}
+    assert capsys.readouterr().err.endswith(f"; cut from train: {', '.join(cut[name] for name in missing[::-1])}\n")
     assert classes == ["cats"]
     assert found["test"] == 20 if "test" not in missing else 10 <= found["test"] <= 30
     assert found["validation"] == 10 if "valid" not in missing else 5 <= found["validation"] <= 20

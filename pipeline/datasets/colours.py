@@ -5,7 +5,7 @@ import numpy as np
 from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 from pipeline.errors import PipelineError
 
-# Units of a* and b*. Grey JPEGs have up to 1 by their noise, sepia up to 2.5, mixed photographs 6 to 16.
+# Units of a* and b*. Noise of grey JPEGs reaches 1, sepia about 2.4, photographs of a class 6 to 16.
 LEAST = 2.5
 PICTURES, SIDE = 1000, 64  # that are looked at, and pixels of each along its side, spread evenly
 

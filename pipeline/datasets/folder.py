@@ -1,7 +1,7 @@
 """A user's own pictures: any format that Pillow reads, any size."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from stat import S_ISDIR
 from typing import NamedTuple
@@ -59,8 +59,7 @@ def read(path: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     taken, left_out = _without_copies(found)
     if len(places) < len(paths):
         left_out["beside the folder's own splits"] = [path for path in paths if path not in places]
-    if left_out:
-        print(f"{printable(folder)}: left out: {folders.listed(folder, left_out)}", file=sys.stderr)
+    _tell(folder, left_out, {place.split for place in places.values()} - {None})
     _check_number(folder, len(paths), taken)
     classes = sorted({one.place.kind for one in taken})
     return classes, {split: _stack([one for one in taken if one.split == split], classes) for split in PRECEDENCE}
@@ -160,6 +159,15 @@ def _copies(place: layout.Place, original: layout.Place) -> str:
 def _stack(pictures: Sequence[Picture], classes: Sequence[str]) -> Split:
     labels = np.array([classes.index(one.place.kind) for one in pictures], dtype=np.int64)
     return Split(np.stack([one.pixels for one in pictures]), labels)
+
+
+def _tell(folder: Path, left_out: Mapping[str, Sequence[Path]], own: Set[str]) -> None:
+    """Say on stderr what was left out, and which splits the folder has itself."""
+    if left_out:
+        print(f"{printable(folder)}: left out: {folders.listed(folder, left_out)}", file=sys.stderr)
+    if own:
+        kept, cut = (", ".join(split for split in PRECEDENCE if (split in own) == has) for has in (True, False))
+        print(f"{printable(folder)}: its own splits are kept: {kept}; cut from train: {cut or 'none'}", file=sys.stderr)
 
 
 def _check_number(folder: Path, files: int, taken: Sequence[Picture]) -> None:
