@@ -19,7 +19,7 @@ from pipeline.destinations import Plan
 from pipeline.errors import PipelineError, printable
 from pipeline.files import sha256, write_all
 from pipeline.photographs import reading, writing
-from pipeline.photographs.reading import Photograph
+from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
 from pipeline.photographs.xmp import Made
 
@@ -49,11 +49,11 @@ class Job(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A result; `left_out` is what it could not take from the photograph, a line each."""
+    """A result; `told` is what of the photograph it does not hold, a line each."""
 
     target: Path
     anew: bool
-    left_out: list[str]
+    told: list[str]
 
 
 @dataclass
@@ -166,7 +166,7 @@ def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool) -> None:
             if written:
                 tally.written.append(written.target)
                 tally.anew += written.anew
-                for line in written.left_out:
+                for line in written.told:
                     _tell(source, line)
             else:
                 tally.left += 1
@@ -204,16 +204,19 @@ def _look(source: Path, targets: Mapping[Path, Path], taken: frozenset[Path], ma
     # Taken first: should the photograph be changed meanwhile, its result is made anew the next time.
     made = made.model_copy(update={"source": sha256(source)})
     target = targets[source]
-    other = destinations.with_alpha(target)
-    if made in (writing.made(path) for path in (target, *({other} - taken))):
+    planned = destinations.FORMATS[target.suffix.lower()]
+    others = {destinations.elsewhere(target, kind) for kind in destinations.SUFFIXES if kind != planned}
+    if made in (writing.made(path) for path in (target, *(others - taken))):
         return None
     photograph = reading.read(source)
-    if other != target and any(page.alpha for page in photograph.pages):
-        if other in taken:
+    kind = writing.fit(planned, photograph)
+    if kind != planned:
+        target = destinations.elsewhere(target, kind)
+        if target in taken:
             raise PipelineError(
-                f"transparent, so it would become {other}, as another photograph does; rename one of them"
+                f"{planned} cannot hold its result, so it would become {target}, as another photograph does; "
+                "rename one of them"
             )
-        target = other
     with _writing(target):
         if not destinations.is_free(target, force):
             raise PipelineError(f"{target} is there and no result of this command; move it away, or add --force")
@@ -238,11 +241,11 @@ def _write(painted: tuple[Path, Job | Exception | None, list[Image.Image]]) -> W
         raise job
     if not job:
         return None
-    kind, left_out = destinations.FORMATS[job.target.suffix.lower()], []
+    kind, told = destinations.FORMATS[job.target.suffix.lower()], [*job.photograph.told]
     save = partial(writing.save, pages, kind=kind, carried=job.photograph.carried, made=job.made)
     with _writing(job.target):
-        write_all({job.target: lambda path: left_out.extend(save(path))})
-    return Written(job.target, job.anew, left_out)
+        write_all({job.target: lambda path: told.extend(save(path))})
+    return Written(job.target, job.anew, told)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ FORMATS = {
     ".png": "PNG",
     ".webp": "WEBP",
 }
-WITHOUT_ALPHA = {"JPEG"}
+SUFFIXES = {"PNG": ".png", "TIFF": ".tif"}  # of what holds alpha or frames, and of what holds pages
 
 
 class Plan(NamedTuple):
@@ -155,9 +155,9 @@ def _same(one: Path, other: Path) -> bool:
     return _identity(one) == _identity(other) is not None
 
 
-def with_alpha(target: Path) -> Path:
-    """Where a result with transparent parts goes: elsewhere, if the format of the target has none."""
-    return target.with_name(target.name + ".png") if FORMATS[target.suffix.lower()] in WITHOUT_ALPHA else target
+def elsewhere(target: Path, kind: str) -> Path:
+    """Where a result goes that the format of its target does not hold, but another one does."""
+    return target.with_name(target.name + SUFFIXES[kind])
 
 
 def make(out: Path) -> None:

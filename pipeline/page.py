@@ -9,23 +9,20 @@ from typing import Any
 
 import gradio as gr
 from gradio_client.utils import is_file_obj, traverse
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from pipeline import destinations
 from pipeline.colourise import SIZE, Colouriser, paint_nothing
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
-from pipeline.photographs import reading, tones, writing
-from pipeline.photographs.carried import Carried
-from pipeline.photographs.reading import Photograph
+from pipeline.photographs import formats, reading, tones, writing
+from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
 WAITING = 32  # photographs in the queue, at most; whoever sends another is told to come back later
-# Read here, of all that Pillow knows: what cameras, scanners and browsers write. Others are rare, and EPS is a program.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000")
 SIZES = sorted({32, SIZE, 64, 128, 256})
 PREVIEW = 1600  # pixels of the longer side of what the slider shows, at most
 THUMBNAIL = 160
@@ -83,7 +80,7 @@ def build(networks: Mapping[str, Network]) -> Page:
     """
     with Page(title="ColourGAN", analytics_enabled=False) as page:
         gr.Markdown(WELCOME)
-        suffixes = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+        suffixes = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
         photo = gr.File(label="Your photograph", file_types=suffixes, height=170)
         refusal = gr.HTML(visible=False)
         slider = gr.ImageSlider(label="Grey | coloured", visible=False, buttons=["fullscreen"], max_height=640)
@@ -135,11 +132,11 @@ def colour(networks: Mapping[str, Network], file: str | None, model: str, size: 
         return _show()
     try:
         photo = read(Path(file))
-        (coloured,) = Colouriser(networks[model], size).paint(photo.pages)
+        coloured = Colouriser(networks[model], size).paint(photo.pages)
     except PipelineError as error:
         return _show(reason=str(error))
     grey = Colouriser(paint_nothing)(_preview(photo.pages[0]))
-    return _show((grey, _preview(tones.understand(coloured))), save(coloured, Path(file).name, photo.carried))
+    return _show((grey, _preview(tones.understand(coloured[0]))), save(coloured, Path(file).name, photo))
 
 
 def _show(
@@ -156,34 +153,33 @@ def read(path: Path) -> Photograph:
         PipelineError: it has too many pixels, or is no picture of a kind that is read here, or a broken one.
     """
     try:
-        with Image.open(path, formats=FORMATS) as picture:  # reads no pixels yet
-            pixels = picture.width * picture.height
-        if pixels <= MEGAPIXELS * 1_000_000:
-            return reading.read(path)
-        given = f"{pixels / 1_000_000:.0f} megapixels"
+        return reading.read(path, most=MEGAPIXELS * 1_000_000)
+    except PipelineError:
+        raise
     except Image.DecompressionBombError:
-        given = "far too many pixels"
-    except UnidentifiedImageError:
-        raise PipelineError(f"not a picture that can be read here; give one of {', '.join(FORMATS)}") from None
+        raise PipelineError(
+            f"far too many pixels, of which {MEGAPIXELS} million are allowed; give a smaller copy"
+        ) from None
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         raise PipelineError(f"a broken picture: {reading.reason(error)}; give another copy of it") from None
-    raise PipelineError(f"{given}, of which {MEGAPIXELS} million are allowed; give a smaller copy")
 
 
-def save(coloured: Image.Image, name: str, carried: list[Carried]) -> Path:
+def save(coloured: list[Image.Image], name: str, photo: Photograph) -> Path:
     """Write a result, at full size, to a folder of its own.
 
     Args:
-        coloured: of mode RGB or RGBA.
+        coloured: its pages, of mode RGB or RGBA.
         name: of the file that was uploaded; `photo.jpg` becomes `photo-coloured.jpg`.
-        carried: to be kept.
+        photo: what that holds.
     """
     given = Path(name)
     suffix = given.suffix if given.suffix.lower() in destinations.FORMATS else ".png"
     target = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()), f"{given.stem}-coloured{suffix}")
-    if coloured.mode == "RGBA":
-        target = destinations.with_alpha(target)
-    writing.save([coloured], target, destinations.FORMATS[target.suffix.lower()], carried)
+    planned = destinations.FORMATS[suffix.lower()]
+    kind = writing.fit(planned, photo)
+    if kind != planned:
+        target = destinations.elsewhere(target, kind)
+    writing.save(coloured, target, kind, photo.carried)
     return target
 
 

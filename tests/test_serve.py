@@ -195,12 +195,14 @@ def test_without_a_photograph_there_is_nothing_to_see(site):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param(b"", "Not a picture that can be read here; give one of JPEG, PNG", id="empty"),
-        pytest.param(b"I am a photograph", "Not a picture that can be read here", id="text"),
-        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "Not a picture", id="program"),
+        pytest.param(b"", "An empty file", id="empty"),
+        pytest.param(b"I am a photograph", "Not a picture that can be read here; give one of JPEG, PNG", id="text"),
+        pytest.param(
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript, which is not read", id="program"
+        ),
         pytest.param(encoded(size=(300, 300))[:-900], "truncated", id="half a JPEG"),
         pytest.param(encoded("PNG", size=(300, 300))[:-90], "truncated", id="half a PNG"),
-        pytest.param(claiming(0, 5), "0", id="no pixels"),
+        pytest.param(claiming(0, 5), "PNG, broken", id="no pixels"),
         pytest.param(claiming(10_000, 6_000), "60 megapixels, of which 50 million are allowed", id="60 megapixels"),
         pytest.param(claiming(20_000, 20_000), "of which 50 million are allowed; give a smaller copy", id="bomb"),
         pytest.param(encoded("TIFF", "F"), "Floating-point pixels", id="floating point"),
@@ -501,7 +503,7 @@ def test_a_visitor_is_told_what_is_wrong_and_goes_on(tab, tmp_path):
         file.truncate((page.MEGABYTES << 20) + 1)
     give(tab, "photo.jpg", b"I am a photograph")
     expect(tab.get_by_role("alert")).to_have_text(
-        "Not a picture that can be read here; give one of JPEG, PNG, WEBP, AVIF, TIFF, GIF, BMP, JPEG2000."
+        "Not a picture that can be read here; give one of JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP, JPEG 2000, PPM."
     )
     tab.get_by_role("button", name="Clear").click()
     tab.locator("input[type=file]").set_input_files(large)

@@ -98,7 +98,7 @@ def load(path: Path, size: int) -> np.ndarray:
 
 def _open(path: Path, size: int) -> Image.Image:
     # Only JPEGs so large that no difference is seen are decoded at less than their size: see `copies`.
-    (page, *_), *_ = reading.read(path, smallest=max(2 * size, 8 * copies.SIDE))
+    page = reading.read(path, smallest=max(2 * size, 8 * copies.SIDE)).pages[0]
     return tones.to_rgb(page)
 
 

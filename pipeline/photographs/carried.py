@@ -1,28 +1,144 @@
-"""What a file says beside its pixels."""
+"""What a file says beside its pixels, so far as it holds for a result, too."""
 
-from typing import NamedTuple
+import struct
+from typing import Any, NamedTuple
 
 from PIL import Image
 
-# TIFF's tags of how pixels are stored, and what has a place of its own: profile and XMP.
-STORAGE = {254, 255, *range(256, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 348)}
-STORAGE |= {*range(512, 533), 700, 33723, 34377, 34675, 37724}
+from pipeline.photographs import tags
+from pipeline.photographs.tags import ASCII, EXIF, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
+
+ORIENTATION, SOFTWARE, XMP, IPTC, LAYERS = 0x0112, 0x0131, 0x02BC, 0x83BB, 0x935C
+RESOLUTION = X_RESOLUTION, Y_RESOLUTION = 0x011A, 0x011B
+PIXELS_ACROSS, PIXELS_DOWN, COLOUR_SPACE = 0xA002, 0xA003, 0xA001
+# Of how a file stores its pixels, of its profile, of Photoshop's layers and previews; and what has a place of its own.
+STORAGE = {*range(254, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 348), *range(512, 533)}
+STORAGE |= {XMP, IPTC, 34377, 34675, LAYERS}
+COMPRESSED_BITS, GAMMA = 0x9102, 0xA500
+PLACES = (0x9214, 0xA214)  # of the subject, in a photograph that is not turned yet
+PROFILES = "Raw profile type "  # what ImageMagick calls a PNG's texts that are metadata in hexadecimal
 
 
 class Carried(NamedTuple):
-    """What a page carries beside its pixels, so far as it holds for a result, too.
+    """What a page carries beside its pixels.
 
-    exif: EXIF data, which say that the page is upright.
+    exif: EXIF data, which say that the page is upright, and sRGB; of a TIFF, its tags, too.
     xmp: an XMP packet.
+    iptc: what IPTC calls IIM.
+    dpi: pixels an inch, across and down.
+    comment: as it stands there.
+    texts: of a PNG, by keyword.
+    duration: milliseconds that a frame of an animation is shown; None if it is none.
+    loop: how often an animation is shown; 0 is for ever.
     """
 
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    comment: bytes | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+    duration: float | None = None
+    loop: int | None = None
 
 
-def look(picture: Image.Image) -> Carried:
-    """What a page carries; it has been read, and stands at that page."""
-    exif = picture.getexif()
-    for tag in STORAGE.intersection(exif):
-        del exif[tag]
-    return Carried(exif.tobytes() if exif else None, picture.info.get("xmp"))
+def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) -> tuple[Carried, list[str]]:
+    """What a page carries.
+
+    Args:
+        picture: as Pillow opened it; its pixels have been read.
+        directory: of a TIFF's page.
+        size: of the page, upright.
+
+    Returns:
+        It, and what was left out, a line each.
+    """
+    found, left_out = directory, []
+    try:
+        found = found or _exif(picture)
+    except (ValueError, struct.error) as error:
+        left_out.append(f"EXIF data ({error})")
+    own = found.directory if found else {}
+    if found and found.broken:
+        left_out.append(f"{len(found.broken)} EXIF or TIFF tags (broken)")
+    if LAYERS in own:
+        left_out.append("Photoshop's layers")
+    turned = found is not None and ORIENTATION in own and own[ORIENTATION].number(found.order) in range(5, 9)
+    dpi, left = _resolution(picture)
+    carried = Carried(
+        exif=_corrected(found, size, turned) if found else None,
+        xmp=_data(own, XMP) or _info(picture, "xmp", bytes),
+        iptc=_data(own, IPTC) or _info(picture, "photoshop", dict, {}).get(0x0404),
+        dpi=dpi[::-1] if dpi and turned else dpi,
+        comment=_comment(picture),
+        texts=_texts(picture),
+    )
+    return carried, left_out + left
+
+
+def _info(picture: Image.Image, name: str, kind: type, otherwise: Any = None) -> Any:
+    """What Pillow found, unless it is a PNG's text of that name."""
+    value = picture.info.get(name)
+    return value if isinstance(value, kind) else otherwise
+
+
+def _resolution(picture: Image.Image) -> tuple[tuple[float, float] | None, list[str]]:
+    shape = _info(picture, "aspect", tuple, ())
+    if picture.info.get("jfif_unit") == 0:
+        shape = _info(picture, "jfif_density", tuple, ())
+    dpi = _info(picture, "dpi", tuple)
+    if dpi and all(0 < float(side) < 65535 for side in dpi):
+        return (float(dpi[0]), float(dpi[1])), []
+    return None, ["the shape of its pixels, which are no squares"] if len(set(shape)) > 1 else []
+
+
+def _exif(picture: Image.Image) -> Tags | None:
+    """EXIF data, wherever a file may have them."""
+    exif = _info(picture, "exif", bytes)
+    if not exif and (hexadecimal := _info(picture, PROFILES + "exif", str)):
+        exif = bytes.fromhex("".join(hexadecimal.split("\n")[3:]))
+    return tags.parse(exif) if exif else None
+
+
+def _corrected(found: Tags, size: tuple[int, int], turned: bool) -> bytes | None:
+    """EXIF data as they are, but for what does not hold of a result that is upright, in colour and sRGB."""
+    order, given, _ = found
+    kept: Directory = {
+        number: tag
+        for number, tag in given.items()
+        if number not in STORAGE and (isinstance(tag, dict) or tag.kind < 14)
+    }
+    if turned and all(number in kept for number in RESOLUTION):
+        kept[X_RESOLUTION], kept[Y_RESOLUTION] = kept[Y_RESOLUTION], kept[X_RESOLUTION]
+    inner = kept.get(EXIF)
+    if isinstance(inner, dict):
+        inner = {number: tag for number, tag in inner.items() if number not in (COMPRESSED_BITS, GAMMA)}
+        if turned:
+            inner = {number: tag for number, tag in inner.items() if number not in PLACES}
+        for number, value in ((PIXELS_ACROSS, size[0]), (PIXELS_DOWN, size[1])):
+            if number in inner:
+                inner[number] = Tag(LONG, struct.pack(order + "I", value))
+        if COLOUR_SPACE in inner:
+            inner[COLOUR_SPACE] = Tag(SHORT, struct.pack(order + "H", 1))
+        if isinstance(inner.get(INTEROPERABILITY), dict):
+            inner[INTEROPERABILITY] = inner[INTEROPERABILITY] | {1: Tag(ASCII, b"R98\0")}  # sRGB; R03 is Adobe RGB
+        kept[EXIF] = inner
+    return tags.encode(Tags(order, kept, [])) if kept else None
+
+
+def _data(directory: Directory, number: int) -> bytes | None:
+    tag = directory.get(number)
+    return tag.data if isinstance(tag, Tag) else None
+
+
+def _comment(picture: Image.Image) -> bytes | None:
+    """All comments of a JPEG, of which Pillow keeps the last, or that of another file."""
+    comments = [content for marker, content in getattr(picture, "applist", ()) if marker == "COM"]
+    return b"\n".join(comments) or _info(picture, "comment", bytes)
+
+
+def _texts(picture: Image.Image) -> tuple[tuple[str, str], ...]:
+    """A PNG's texts, but for those that are EXIF data, a profile or XMP."""
+    elsewhere = {"XML:com.adobe.xmp", *(PROFILES + name for name in ("exif", "APP1", "xmp", "icc", "icm"))}
+    texts = getattr(picture, "text", {}) if picture.format == "PNG" else {}
+    return tuple((key, value) for key, value in texts.items() if key not in elsewhere)

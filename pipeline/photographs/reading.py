@@ -1,65 +1,78 @@
 """Files and folders of photographs: which there are, and what each holds."""
 
+import io
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.errors import printable
-from pipeline.photographs import carried, folders
-from pipeline.photographs.carried import Carried
-from pipeline.photographs.tones import Seen, understand
+from pipeline.errors import PipelineError, printable
+from pipeline.photographs import folders, formats, pages
+from pipeline.photographs.pages import Photograph
 
 
 def find(folder: Path) -> list[Path]:
-    """Files below a folder whose suffix is that of a picture, sorted; links are followed. The rest is told on stderr.
+    """Pictures below a folder, sorted; links are followed. The rest is told on stderr.
+
+    What is a picture, its content says, or else its suffix: what cannot be read has to fail by name, not to be missed.
 
     Raises:
         PipelineError: the folder cannot be opened.
     """
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files, left_out = folders.walk(folder)
     if left_out:
         print(f"{printable(folder)}: left out: {folders.listed(folder, left_out)}", file=sys.stderr)
-    others = Counter(path.suffix.lower() or path.name for path in files if path.suffix.lower() not in suffixes)
+    pictures = [path for path in files if formats.is_picture(path)]
+    others = Counter(path.suffix.lower() or path.name for path in sorted(set(files).difference(pictures)))
     if others:
         listed = printable(", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)))
         print(f"{printable(folder)}: files of other kinds passed over: {listed}", file=sys.stderr)
-    return [path for path in files if path.suffix.lower() in suffixes]
+    return pictures
 
 
-class Photograph(NamedTuple):
-    """What a file holds.
-
-    pages: of a document of several pages, each of them; most files have one.
-    carried: by each page, beside its pixels.
-    """
-
-    pages: list[Seen]
-    carried: list[Carried]
+END = b"\xff\xd9"  # of a JPEG; a decoder that comes to it too early makes grey what it misses
 
 
-def read(path: Path, smallest: int | None = None) -> Photograph:
-    """The first picture of a file, understood.
+class Damaged(PipelineError):
+    """A JPEG of which the end is missing."""
+
+
+def read(path: Path, smallest: int | None = None, most: int | None = None, damaged: bool = False) -> Photograph:
+    """All that a file holds, understood.
 
     Args:
         path: the file.
-        smallest: a side in pixels that is enough; lets a JPEG decode at a fraction of its size, much faster.
+        smallest: a side in pixels that is enough, of the first page alone; lets a JPEG decode at a fraction of its
+            size, much faster.
+        most: pixels of all pages together; by default as many as Pillow allows for one.
+        damaged: whether a JPEG's end may be missing; what is not there is grey.
 
     Raises:
+        PipelineError: it is not a picture of a format that is read, or too large, or its pixels are not understood.
         Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest; see
             `reason`. A broken file makes its readers stumble over just about anything.
     """
-    with Image.open(path) as picture:
-        if smallest:
-            picture.draft(None, (smallest, smallest))
-        picture.load()
-        return Photograph([understand(picture)], [carried.look(picture)])
+    with formats.open_file(path) as file:
+        kind = formats.check(file, path.suffix)
+        most = most or 2 * Image.MAX_IMAGE_PIXELS
+        try:
+            return pages.read(file, kind, smallest, most)
+        except UnidentifiedImageError:
+            said = pages.variant(file, kind)
+            raise PipelineError(f"{said}, broken or of a kind that is not read; {formats.SAVE}") from None
+        except OSError as error:
+            if kind != "JPEG" or "truncated" not in str(error):
+                raise
+        if not damaged:
+            raise Damaged("its end is missing (truncated); give another copy of it")
+        file.seek(0)
+        ended = io.BytesIO(file.read() + END)
+    photograph = pages.read(ended, kind, smallest, most)
+    return photograph._replace(told=[*photograph.told, "its end is missing, and grey in the result"])
 
 
 def reason(error: Exception) -> str:
@@ -68,7 +81,8 @@ def reason(error: Exception) -> str:
         return "not a picture"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    page = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    return page + (" ".join(str(error).split()) or type(error).__name__)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """XMP packets: what a photograph's own says is kept, and what made its colours is said beside it."""
 
 from xml.dom import minidom
-from xml.dom.minidom import Document, Element
+from xml.dom.minidom import Document, Element, Node
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -10,6 +10,24 @@ OURS = "urn:colourgan:result:1#"
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 # A real photograph, parts of which a trained network made up: of IPTC's terms the one that claims least.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+# What no longer holds of a result, by namespace; None stands for all of it.
+STALE: dict[str, set[str] | None] = {
+    "http://ns.adobe.com/tiff/1.0/": {
+        *("Orientation", "ImageWidth", "ImageLength", "BitsPerSample", "Compression", "PhotometricInterpretation"),
+        *("SamplesPerPixel", "PlanarConfiguration", "YCbCrSubSampling", "YCbCrPositioning", "TransferFunction"),
+    },
+    "http://ns.adobe.com/exif/1.0/": {"PixelXDimension", "PixelYDimension", "ColorSpace", "CompressedBitsPerPixel"},
+    "http://ns.adobe.com/xap/1.0/": {"Thumbnails"},
+    "http://ns.adobe.com/photoshop/1.0/": {"ICCProfile", "ColorMode"},
+    "http://ns.adobe.com/xmp/note/": None,  # where the rest of a long packet is
+    "http://ns.adobe.com/hdr-gain-map/1.0/": None,
+    "http://ns.apple.com/HDRGainMap/1.0/": None,
+    "http://ns.google.com/photos/1.0/container/": None,  # what follows the photograph in its file
+    "http://ns.google.com/photos/1.0/camera/": None,  # that it moves
+    OURS: None,
+    IPTC: {"DigitalSourceType"},
+}
+LONGEST = 1 << 20  # bytes of a packet
 EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"/></x:xmpmeta>'
 BEGIN, END = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>', '<?xpacket end="w"?>'
 
@@ -26,16 +44,26 @@ class Made(BaseModel):
     compared: bool = False  # drawn side by side, in place of a coloured photograph
 
 
-def merge(packet: bytes | None, made: Made) -> bytes:
-    """A packet that says what is made up, and by what, beside what it said before.
+def merge(packet: bytes | None, made: Made | None) -> bytes:
+    """A packet that says what is made up, and by what, beside what it said before, if that still holds.
 
     Raises:
         ValueError: the packet is not one, or a dangerous one.
     """
-    document = _parse(packet) if packet else minidom.parseString(EMPTY)
+    document = _parse(packet or EMPTY.encode())
     rdf = document.getElementsByTagNameNS(RDF, "RDF")[0]
-    for namespace, name in ((OURS, "made"), (IPTC, "DigitalSourceType")):
-        _remove(rdf, namespace, name)
+    for element in rdf.getElementsByTagName("*"):
+        for attribute in list(element.attributes.values()):
+            if _is_stale(attribute):
+                element.removeAttributeNode(attribute)
+        if _is_stale(element):
+            element.parentNode.removeChild(element)
+    if made:
+        rdf.appendChild(_description(document, made))
+    return f"{BEGIN}{document.documentElement.toxml()}{END}".encode()
+
+
+def _description(document: Document, made: Made) -> Element:
     description = document.createElementNS(RDF, "rdf:Description")
     for name, value in (
         ("xmlns:rdf", RDF),
@@ -46,8 +74,12 @@ def merge(packet: bytes | None, made: Made) -> bytes:
         ("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPE),
     ):
         description.setAttribute(name, value)
-    rdf.appendChild(description)
-    return f"{BEGIN}{document.documentElement.toxml()}{END}".encode()
+    return description
+
+
+def _is_stale(node: Node) -> bool:
+    names = STALE.get(node.namespaceURI, set())
+    return names is None or node.localName in names
 
 
 def made_of(packet: bytes) -> Made | None:
@@ -68,7 +100,9 @@ def _parse(packet: bytes) -> Document:
     Raises:
         ValueError: it is none, or declares entities.
     """
-    text = packet.rstrip(b"\0").decode()
+    if len(packet) > LONGEST:
+        raise ValueError(f"{len(packet):,} bytes")
+    text = packet.strip(b"\0 \r\n\t").decode("utf-8-sig")
     if "<!DOCTYPE" in text:  # without one, XML has no entities that expand or name other files
         raise ValueError("it declares a document type")
     try:
@@ -78,12 +112,3 @@ def _parse(packet: bytes) -> Document:
     if not document.getElementsByTagNameNS(RDF, "RDF"):
         raise ValueError("there is no RDF in it")
     return document
-
-
-def _remove(rdf: Element, namespace: str, name: str) -> None:
-    """Take a property away, whichever of the two ways it is written."""
-    for description in rdf.getElementsByTagNameNS(RDF, "Description"):
-        if description.hasAttributeNS(namespace, name):
-            description.removeAttributeNS(namespace, name)
-    for element in rdf.getElementsByTagNameNS(namespace, name):
-        element.parentNode.removeChild(element)

@@ -1,0 +1,115 @@
+"""Pages of a document and frames of an animation: which of them are photographs, and each of these understood."""
+
+from typing import BinaryIO, NamedTuple
+
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.photographs import carried, tags
+from pipeline.photographs.carried import Carried
+from pipeline.photographs.tags import Tag, Tags
+from pipeline.photographs.tones import Seen, understand
+
+SUBFILE, WIDTH, HEIGHT, BITS = 0x00FE, 0x0100, 0x0101, 0x0102
+REDUCED, MASK = 1, 4  # bits of a TIFF page's NewSubfileType
+
+
+class Photograph(NamedTuple):
+    """What a file holds.
+
+    pages: of a document or an animation; most files have one.
+    carried: by each page, beside its pixels.
+    told: what is not as in the file, a line each.
+    """
+
+    pages: list[Seen]
+    carried: list[Carried]
+    told: list[str]
+
+
+def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photograph:
+    """All photographs of a file. See `reading.read`."""
+    file.seek(0)
+    with Image.open(file, formats=[kind]) as picture:
+        directories = tags.pages(file) if kind == "TIFF" else []
+        places, told = ([0], []) if smallest else _places(picture, directories)
+        _check_size(picture, places, directories, most)
+        if smallest:
+            picture.draft(None, (smallest, smallest))
+        pages, all_carried = [], []
+        for number, place in enumerate(places, 1):
+            try:
+                seen, carries, left_out = _page(picture, place, directories[place] if directories else None)
+            except Exception as error:
+                if len(places) > 1:
+                    error.add_note(f"page {number}")
+                raise
+            if len(places) > 1 and not directories:
+                carries = _timed(carries, picture)
+            pages.append(seen)
+            all_carried.append(carries)
+            told += [line for line in left_out if line not in told]
+    return Photograph(pages, all_carried, [f"left out: {line}" for line in told])
+
+
+def variant(file: BinaryIO, kind: str) -> str:
+    """What a picture is that Pillow does not open, so far as that can be told."""
+    try:
+        bits = _number(tags.pages(file)[0], BITS)
+    except (ValueError, LookupError):
+        return kind
+    return f"{kind} of {bits} bits" if bits else kind
+
+
+def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Carried, list[str]]:
+    if place != picture.tell():
+        picture.seek(place)
+    seen = understand(picture)  # which looks at it before it loads the pixels
+    if seen.opaque is picture:  # which is going to be another page
+        seen = seen._replace(opaque=picture.copy())
+    try:
+        return seen, *carried.look(picture, page, seen.opaque.size)
+    except Exception as error:  # a photograph is never lost for what it carries
+        return seen, Carried(), [f"all metadata ({error})"]
+
+
+def _timed(carries: Carried, picture: Image.Image) -> Carried:
+    """What a frame carries, with how long it is shown."""
+    duration, loop = (picture.info.get(name) for name in ("duration", "loop"))
+    forever = picture.format == "AVIF"  # of which Pillow does not tell how often it is shown
+    return carries._replace(
+        duration=float(duration) if isinstance(duration, int | float) else 0.0,
+        loop=loop if isinstance(loop, int) else int(not forever),
+    )
+
+
+def _places(picture: Image.Image, directories: list[Tags]) -> tuple[list[int], list[str]]:
+    """Which of a file's pages are photographs, and what is left out."""
+    count = getattr(picture, "n_frames", 1)
+    if picture.format in ("JPEG", "MPO"):
+        further = count > 1 or "mp" in picture.info
+        return [0], ["what follows the photograph in its file: another view, a gain map or depths"] if further else []
+    if directories:
+        if count != len(directories):
+            raise PipelineError("its pages contradict one another; save it anew")
+        places = [place for place in range(count) if not _number(directories[place], SUBFILE) & (REDUCED | MASK)] or [0]
+        left_out = count - len(places)
+        return places, [f"pages that are thumbnails or masks: {left_out}"] if left_out else []
+    hidden = int(bool(picture.info.get("default_image")) and count > 1)
+    return list(range(hidden, count)), ["the picture for programs that show no animations"] if hidden else []
+
+
+def _check_size(picture: Image.Image, places: list[int], directories: list[Tags], most: int) -> None:
+    pixels = picture.width * picture.height * len(places)
+    if directories:
+        pixels = sum(_number(directories[place], WIDTH) * _number(directories[place], HEIGHT) for place in places)
+    if pixels > most:
+        pages = f" in {len(places)} pages" if len(places) > 1 else ""
+        raise PipelineError(
+            f"{pixels / 1e6:.0f} megapixels{pages}, of which {most / 1e6:.0f} million are allowed; give a smaller copy"
+        )
+
+
+def _number(page: Tags, number: int) -> int:
+    tag = page.directory.get(number)
+    return tag.number(page.order) if isinstance(tag, Tag) else 0
