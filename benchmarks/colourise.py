@@ -83,16 +83,17 @@ def main() -> None:
 
         first = seconds(command, folder)
 
-        from pipeline.colourise import Colouriser
-        from pipeline.colourise_files import colour_all
+        from pipeline.colourise import SIZE
+        from pipeline.colourise_files import Tally, colour_all, load_painter
+        from pipeline.destinations import plan
 
-        colouriser = Colouriser.load(model)
+        painter = load_painter(str(model), SIZE, compared=False)
         loaded = peak()
 
         def colour(photographs: list[Path], out: Path) -> None:
-            targets = {path: out / path.name for path in photographs}
-            written, failed = colour_all(targets, frozenset(targets.values()), colouriser)
-            assert (len(written), failed) == (len(photographs), 0)
+            tally = Tally()
+            colour_all(plan(photographs, out), painter, tally, force=False)
+            assert (len(tally.written), tally.failed) == (len(photographs), 0)
 
         each = seconds(lambda out: colour(small, out / "small"), folder) / len(small)
         after_small = peak()

@@ -49,37 +49,39 @@ class Job(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A result; `told` is what of the photograph it does not hold, a line each."""
+    """A result, and whether there was another in its place."""
 
     target: Path
     anew: bool
-    told: list[str]
 
 
 @dataclass
 class Tally:
-    """How many photographs there are, and what became of them."""
+    """How many photographs there are, and what became of them.
+
+    written: results.
+    left: those that were there already.
+    """
 
     total: int = 0
-    written: list[Path] = field(default_factory=list)
-    anew: int = 0  # of those that were written
-    left: int = 0  # as they were
+    written: list[Written] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
     failed: int = 0
 
     def stopped(self) -> str:
         """How to go on after Ctrl-C."""
-        done = f"{len(self.written) + self.left} of {self.total} photographs are done"
-        where = done if self.total else "before the first photograph"
-        return f"colourise: stopped; {where}; run the same command again to go on"
+        done = f"; {len(self.written) + len(self.left)} of {self.total} photographs are done"
+        where = done if self.total else " before the first photograph"
+        return f"colourise: stopped{where}; run the same command again to go on"
 
     def summary(self, out: Path, results: int) -> str:
         """What was done, in a line; and how many files were results already."""
-        said = str(self.written[0]) if len(self.written) == 1 else f"{len(self.written)} photographs in {out}"
-        parts = [f"written: {said}"]
-        if self.anew:
-            parts.append(f"made anew: {self.anew}, by another model or size, or of photographs that changed")
+        several, anew = len(self.written) != 1, sum(result.anew for result in self.written)
+        parts = [f"written: {f'{len(self.written)} photographs in {out}' if several else self.written[0].target}"]
+        if anew:
+            parts.append(f"made anew: {anew}, by another model or size, or of photographs that changed")
         if self.left:
-            parts.append(f"left as they were: {self.left} that {out} has already")
+            parts.append(f"left as they were: {len(self.left)} that {out} has already")
         if results:
             parts.append(f"passed over: {results} that are results; name one, not its folder, to have it coloured")
         return printable("; ".join(parts))
@@ -106,7 +108,7 @@ def run(
     with stopping.at_once(tally.stopped), reading.large_ones():
         destinations.check(out)
         plan = destinations.plan(photos, out, ".compared.png" if compared else None)
-        painter = _painter(model, size or SIZE, compared)
+        painter = load_painter(model, size or SIZE, compared)
         destinations.make(out)
         plan.failed.update(destinations.tell_apart(plan.targets, out))
         colour_all(plan, painter, tally, force)
@@ -115,7 +117,12 @@ def run(
         raise PipelineError(f"{tally.failed} of {tally.total} failed, for the reasons above")
 
 
-def _painter(model: str | None, size: int, compared: bool) -> Painter:
+def load_painter(model: str | None, size: int, compared: bool) -> Painter:
+    """What makes results, by one model or, to compare them, by two; see `run`.
+
+    Raises:
+        PipelineError: there is no such model, or one is named where two are compared.
+    """
     if compared and model:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {model} has no use; give one of the two")
     paths = [find_model(name) for name in (MODELS if compared else (model or "unet",))]
@@ -157,20 +164,13 @@ def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool) -> None:
         for source, reason in plan.failed.items():
             _fail(source, reason, tally, bar)
         painted = _paint_each(_ahead(pool, look, todo), painter.paint)
-        for (source, *_), future in _ahead(pool, _write, painted):
+        for (source, *_), future in _ahead(pool, partial(_write, tally=tally), painted):
             try:
-                written = future.result()
+                for line in future.result():
+                    _tell(source, line)
+                bar.update()
             except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
                 _fail(source, reading.reason(error), tally, bar)
-                continue
-            if written:
-                tally.written.append(written.target)
-                tally.anew += written.anew
-                for line in written.told:
-                    _tell(source, line)
-            else:
-                tally.left += 1
-            bar.update()
 
 
 def _fail(source: Path, reason: str, tally: Tally, bar: tqdm) -> None:
@@ -235,17 +235,20 @@ def _paint_each(
             yield source, error, []
 
 
-def _write(painted: tuple[Path, Job | Exception | None, list[Image.Image]]) -> Written | None:
-    _, job, pages = painted
+def _write(painted: tuple[Path, Job | Exception | None, list[Image.Image]], tally: Tally) -> list[str]:
+    """Write a result, if there is one, and count it; what it does not hold of the photograph, a line each."""
+    source, job, pages = painted
     if isinstance(job, Exception):
         raise job
     if not job:
-        return None
+        tally.left.append(source)
+        return []
     kind, told = destinations.FORMATS[job.target.suffix.lower()], [*job.photograph.told]
     save = partial(writing.save, pages, kind=kind, carried=job.photograph.carried, made=job.made)
     with _writing(job.target):
         write_all({job.target: lambda path: told.extend(save(path))})
-    return Written(job.target, job.anew, told)
+    tally.written.append(Written(job.target, job.anew))
+    return told
 
 
 @contextmanager

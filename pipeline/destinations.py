@@ -51,8 +51,9 @@ def check(out: Path) -> None:
     Raises:
         PipelineError: it is a file, in a file, called like a picture, or a broken link.
     """
-    if out.is_symlink() and not out.exists():
-        raise PipelineError(f"--out {out}: given a broken link; give a folder")
+    with suppress(OSError):  # such as for a name that is too long, of which `make` will tell
+        if out.is_symlink() and not out.exists():
+            raise PipelineError(f"--out {out}: given a broken link; give a folder")
     there = next((path for path in (out, *out.parents) if _identity(path)), out)
     if there.is_file():
         raise PipelineError(f"--out {out}: given {there}, which is a file; give a folder")

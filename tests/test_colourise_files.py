@@ -401,7 +401,7 @@ QUICK = """
 import sys
 from pipeline import __main__, colourise_files
 from pipeline.colourise import Colouriser, paint_nothing
-colourise_files._painter = lambda *_: colourise_files.Painter(
+colourise_files.load_painter = lambda *_: colourise_files.Painter(
     lambda page: Colouriser(paint_nothing).paint([page])[0],
     colourise_files.Made(source="", models=("none",), size=64, version="1"),
 )
