@@ -9,11 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from pipeline.errors import PipelineError
 from pipeline.files import UNFINISHED
-from pipeline.photographs import reading, writing
+from pipeline.photographs import formats, reading, writing
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {
@@ -57,7 +55,7 @@ def check(out: Path) -> None:
     there = next((path for path in (out, *out.parents) if _identity(path)), out)
     if there.is_file():
         raise PipelineError(f"--out {out}: given {there}, which is a file; give a folder")
-    if there != out and out.suffix.lower() in Image.registered_extensions():
+    if there != out and (formats.SUFFIX.fullmatch(out.suffix) or formats.RAW_SUFFIX.fullmatch(out.suffix)):
         raise PipelineError(f"--out {out}: given the name of a picture, allowed: a folder, new or there already")
 
 

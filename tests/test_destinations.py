@@ -131,7 +131,10 @@ def test_no_photograph_is_replaced_be_it_by_the_result_of_another():
         ("link-to-file", "which is a file"),
         ("broken", "given a broken link"),
         ("loop", "given a broken link"),
-        *((name, "given the name of a picture") for name in ("result.jpg", "new/RESULT.PNG", "a.tiff", "a.avif")),
+        *(
+            (name, "given the name of a picture")
+            for name in ("result.jpg", "new/RESULT.PNG", "a.tiff", "a.heif", "a.NEF")
+        ),
     ],
 )
 def test_an_unfit_out_is_refused(out, said):
