@@ -42,6 +42,7 @@ COLOURLESS = {
     "grey JPEGs": lambda pictures: np.stack([jpeg(picture, 30) for picture in grey(pictures)]),
     "noisy greys": lambda pictures: noisy(grey(pictures)),
     "sepia": lambda pictures: (grey(pictures) @ SEPIA.T).clip(0, 255).astype(np.uint8),
+    "light sepia": lambda pictures: (pictures.clip(0, 196) * 1.3 @ SEPIA.T).clip(0, 255).astype(np.uint8),
     "sepia scans": lambda pictures: toned(pictures, "#a08060"),
     "cyanotypes": lambda pictures: toned(pictures, "#406090"),
     "sepia and blue": lambda pictures: np.concatenate([toned(pictures, "#a08060"), toned(pictures, "#6080a0")]),

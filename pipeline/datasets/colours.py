@@ -5,9 +5,10 @@ import numpy as np
 from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 from pipeline.errors import PipelineError
 
-# Units of a* and b*. Noise of grey JPEGs reaches 1, sepia about 2.4, photographs of a class 6 to 16.
-LEAST = 2.5
-PICTURES, SIDE = 1000, 64  # that are looked at, and pixels of each along its side, spread evenly
+# Units of a* and b*. Noise of grey JPEGs reaches 0.5, sepia 1.6 in poor JPEGs; photographs of a class 6 to 16.
+LEAST = 2
+LIGHT = 90 / 50 - 1  # as networks see it; lighter pixels count as grey: where a tone is clipped it has other hues
+PICTURES, SIDE = 1000, 32  # that are looked at, and pixels of each along its side, spread evenly
 
 
 def spread(pictures: np.ndarray) -> float:
@@ -18,10 +19,10 @@ def spread(pictures: np.ndarray) -> float:
     Args:
         pictures: uint8 (N, H, W, 3), which may be memory-mapped; with many, or large ones, a part is looked at.
     """
-    strides = [max(1, length // most) for length, most in zip(pictures.shape, (PICTURES, SIDE, SIDE), strict=False)]
+    strides = [-(-length // most) for length, most in zip(pictures.shape, (PICTURES, SIDE, SIDE), strict=False)]
     part = np.ascontiguousarray(pictures[tuple(slice(None, None, stride) for stride in strides)])
-    _, ab = rgb_to_l_ab(bytes_to_rgb(part))
-    ab = AB_SCALE * np.moveaxis(ab, 1, 0).reshape(2, -1).astype(np.float64)
+    l, ab = rgb_to_l_ab(bytes_to_rgb(part))  # noqa: E741
+    ab = AB_SCALE * np.moveaxis(ab * (l < LIGHT), 1, 0).reshape(2, -1).astype(np.float64)
     across, _ = np.linalg.eigvalsh(ab @ ab.T / ab.shape[1])
     return float(max(across, 0) ** 0.5)
 
