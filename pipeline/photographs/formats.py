@@ -34,7 +34,10 @@ REFUSED = {
     "JPEG XR": (rb"II\xbc\x01", SAVE),
     "PSD of Photoshop": (rb"8BPS\0[\1\2]", SAVE),
     "XCF of GIMP": (rb"gimp xcf", SAVE),
-    "SVG": (rb"(\xef\xbb\xbf)?\s*(?:<(?:\?xml|!--|!DOCTYPE svg)(?>.*?>)\s*+)*+<(?:\w+:)?svg[\s>]", EXPORT),
+    "SVG": (
+        rb"(\xef\xbb\xbf)?\s*(?:(?><\?.*?\?>|<!--.*?-->|<!DOCTYPE svg.*?>)\s*+)*+<(\w+:)?svg[\s>]",
+        EXPORT,
+    ),
     "PDF": (rb"%PDF-", EXPORT),
     "PostScript": (rb"%!PS|\xc5\xd0\xd3\xc6", EXPORT),
     "DjVu": (rb"AT&TFORM....DJV", EXPORT),
