@@ -9,7 +9,7 @@ from pipeline.photographs import tags
 from pipeline.photographs.tags import ASCII, EXIF, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
 
 ORIENTATION, SOFTWARE, XMP, IPTC, LAYERS = 0x0112, 0x0131, 0x02BC, 0x83BB, 0x935C
-RESOLUTION = X_RESOLUTION, Y_RESOLUTION = 0x011A, 0x011B
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 PIXELS_ACROSS, PIXELS_DOWN, COLOUR_SPACE = 0xA002, 0xA003, 0xA001
 # Of how a file stores its pixels, of its profile, of Photoshop's layers and previews; and what has a place of its own.
 STORAGE = {*range(254, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 301, *range(317, 348), *range(512, 533)}
@@ -76,6 +76,22 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
     return carried, left_out + left
 
 
+def heal(picture: Image.Image) -> list[str]:
+    """Take away at what Pillow would stumble; returns what was left out, a line each."""
+    if picture.format == "PNG":  # whose texts stand among all else that Pillow found, be they called as that is
+        for name in [name for name, value in picture.info.items() if isinstance(value, str)]:
+            if not name.startswith(PROFILES):
+                del picture.info[name]
+    if "exif" not in picture.info:
+        return []
+    try:
+        picture.getexif()
+    except Exception as error:
+        del picture.info["exif"]
+        return [f"EXIF data ({error})"]
+    return []
+
+
 def _info(picture: Image.Image, name: str, kind: type, otherwise: Any = None) -> Any:
     """What Pillow found, unless it is a PNG's text of that name."""
     value = picture.info.get(name)
@@ -108,7 +124,7 @@ def _corrected(found: Tags, size: tuple[int, int], turned: bool) -> bytes | None
         for number, tag in given.items()
         if number not in STORAGE and (isinstance(tag, dict) or tag.kind < 14)
     }
-    if turned and all(number in kept for number in RESOLUTION):
+    if turned and {X_RESOLUTION, Y_RESOLUTION} <= kept.keys():
         kept[X_RESOLUTION], kept[Y_RESOLUTION] = kept[Y_RESOLUTION], kept[X_RESOLUTION]
     inner = kept.get(EXIF)
     if isinstance(inner, dict):

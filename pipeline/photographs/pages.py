@@ -64,13 +64,15 @@ def variant(file: BinaryIO, kind: str) -> str:
 def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Carried, list[str]]:
     if place != picture.tell():
         picture.seek(place)
+    broken = carried.heal(picture)
     seen = understand(picture)  # which looks at it before it loads the pixels
     if seen.opaque is picture:  # which is going to be another page
         seen = seen._replace(opaque=picture.copy())
     try:
-        return seen, *carried.look(picture, page, seen.opaque.size)
+        carries, left_out = carried.look(picture, page, seen.opaque.size)
     except Exception as error:  # a photograph is never lost for what it carries
-        return seen, Carried(), [f"all metadata ({error})"]
+        carries, left_out = Carried(), [f"all metadata ({error})"]
+    return seen, carries, broken + left_out
 
 
 def _timed(carries: Carried, picture: Image.Image) -> Carried:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Union
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-BYTE, ASCII, SHORT, LONG, UNDEFINED = 1, 2, 3, 4, 7
+BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 CLASSIC = range(1, 14)  # types that others than BigTIFF know
 POINTERS = (LONG, 13, 16, 18)
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005

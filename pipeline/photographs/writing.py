@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageCms, PngImagePlugin
 
 from pipeline.photographs import tags, xmp
-from pipeline.photographs.carried import IPTC, SOFTWARE, XMP, Carried
+from pipeline.photographs.carried import IPTC, RESOLUTION_UNIT, SOFTWARE, X_RESOLUTION, XMP, Y_RESOLUTION, Carried
 from pipeline.photographs.pages import Photograph
-from pipeline.photographs.tags import ASCII, BYTE, UNDEFINED, Tag, Tags
+from pipeline.photographs.tags import ASCII, BYTE, RATIONAL, SHORT, UNDEFINED, Tag, Tags
 from pipeline.photographs.xmp import Made
 
 OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, for each format that results are written in
@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {  # of Pillow, for each format that result
 HOLDS = {  # beside pixels
     "JPEG": {"exif", "xmp", "iptc", "dpi", "comment"},
     "PNG": {"exif", "xmp", "dpi", "comment", "texts"},
-    "WEBP": {"exif", "xmp"},
+    "WEBP": {"exif", "xmp", "dpi"},
     "TIFF": {"exif", "xmp", "iptc", "dpi"},
 }
 NAMES = {
@@ -109,7 +109,7 @@ def _say_exif(exif: bytes | None, made: Made | None) -> bytes | None:
     """EXIF data that name what wrote the result, and what wrote the photograph."""
     if made is None:
         return exif
-    found = tags.parse(exif) if exif else Tags("<", {}, [])
+    found = _parsed(exif)
     ours = f"ColourGAN {made.version}".encode()
     before = found.directory.get(SOFTWARE)
     if isinstance(before, Tag) and before.data.strip(b"\0 ") and not before.data.startswith(b"ColourGAN"):
@@ -131,19 +131,21 @@ def _write(pages: Sequence[Image.Image], path: Path, kind: str, carried: Sequenc
             pages = [page.convert("RGBA") for page in pages]
             options["append_images"] = pages[1:]
     if kind != "TIFF":
-        options |= _MORE[kind](first) | ({"exif": first.exif} if first.exif else {})
+        options |= ({"exif": first.exif} if first.exif else {}) | _MORE[kind](first)
     pages[0].save(path, format=kind, **options)
     if kind == "TIFF":
         tags.add(path, [_tiff(page) for page in carried])
 
 
 def _jpeg(carries: Carried) -> dict[str, Any]:
-    options = {name: value for name in ("xmp", "comment") if (value := getattr(carries, name))}
+    segments = b""
+    if carries.comment:  # not by Pillow's option, for which its buffer may be too short
+        segments += b"\xff\xfe" + struct.pack(">H", len(carries.comment) + 2) + carries.comment
     if carries.iptc:
         resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(carries.iptc)) + carries.iptc
-        segment = b"Photoshop 3.0\0" + resource + bytes(len(resource) % 2)
-        options["extra"] = b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment
-    return options
+        content = b"Photoshop 3.0\0" + resource + bytes(len(resource) % 2)
+        segments += b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
+    return {"comment": b"", "extra": segments} | ({"xmp": carries.xmp} if carries.xmp else {})
 
 
 def _png(carries: Carried) -> dict[str, Any]:
@@ -158,16 +160,29 @@ def _png(carries: Carried) -> dict[str, Any]:
 
 
 def _webp(carries: Carried) -> dict[str, Any]:
-    return {"xmp": carries.xmp} if carries.xmp else {}
+    options: dict[str, Any] = {"xmp": carries.xmp} if carries.xmp else {}
+    found = _parsed(carries.exif)
+    if carries.dpi and X_RESOLUTION not in found.directory:  # which has no other place here
+        resolution = {
+            tag: Tag(RATIONAL, struct.pack(f"{found.order}II", round(side * 100), 100))
+            for tag, side in zip((X_RESOLUTION, Y_RESOLUTION), carries.dpi, strict=True)
+        }
+        unit = {RESOLUTION_UNIT: Tag(SHORT, struct.pack(f"{found.order}H", 2))}  # inches
+        options["exif"] = tags.encode(found._replace(directory=found.directory | resolution | unit))
+    return options
 
 
 _MORE = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}
 
 
 def _tiff(carries: Carried) -> Tags:
-    found = tags.parse(carries.exif) if carries.exif else Tags("<", {}, [])
+    found = _parsed(carries.exif)
     own = {XMP: Tag(BYTE, carries.xmp), IPTC: Tag(UNDEFINED, carries.iptc)}
     return found._replace(directory=found.directory | {number: tag for number, tag in own.items() if tag.data})
+
+
+def _parsed(exif: bytes | None) -> Tags:
+    return tags.parse(exif) if exif else Tags("<", {}, [])
 
 
 def _decode(comment: bytes) -> str:

@@ -50,7 +50,13 @@ def merge(packet: bytes | None, made: Made | None) -> bytes:
     Raises:
         ValueError: the packet is not one, or a dangerous one.
     """
-    document = _parse(packet or EMPTY.encode())
+    try:
+        return _merge(_parse(packet or EMPTY.encode()), made)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _merge(document: Document, made: Made | None) -> bytes:
     rdf = document.getElementsByTagNameNS(RDF, "RDF")[0]
     for element in rdf.getElementsByTagName("*"):
         for attribute in list(element.attributes.values()):
@@ -90,7 +96,7 @@ def made_of(packet: bytes) -> Made | None:
             for description in _parse(packet).getElementsByTagNameNS(RDF, "Description")
         ]
         return Made.model_validate_json(next(filter(None, found), ""))
-    except (ValueError, ValidationError):
+    except (ValueError, ValidationError, RecursionError):
         return None
 
 
