@@ -45,30 +45,10 @@ def test_the_run_writes_what_the_stages_name_and_nothing_else(on_photographs):
     }
     written |= {str(path.relative_to(folder)) for path in (folder / "data").iterdir()} - {"data/folder"}
     assert written == OUTPUTS
-    assert on_photographs.run("git", "status", "--short").splitlines() == [
+    assert on_photographs.run("git", "status", "--short", "--untracked-files=all").splitlines() == [
         *(" M params.yaml", "?? dvc.lock"),
         *(f"?? metrics/{name}.json" for name in ("encoder", "evaluate", "features", "judge")),
     ]
-
-
-def test_figures_in_git_can_be_traced_and_compared_in_a_fresh_clone(on_photographs, tmp_path):
-    original = on_photographs.folder
-    on_photographs.run("git", "clone", "--quiet", ".", str(tmp_path / "reported"))
-    for path in (original / "dvc.lock", *(original / "metrics").glob("*.json")):
-        shutil.copy(path, tmp_path / "reported" / path.relative_to(original))
-    git = ("git", "-C", str(tmp_path / "reported"))
-    on_photographs.run(*git, "add", "--all")
-    on_photographs.run(*git, "commit", "--quiet", "--message", "Figures")
-    on_photographs.run("git", "clone", "--quiet", str(tmp_path / "reported"), str(tmp_path / "fresh"))
-    there = ("--cd", str(tmp_path / "fresh"))
-    shown = json.loads(on_photographs.run("dvc", "metrics", "show", "--json", *there))
-    assert shown[""]["data"]["metrics/evaluate.json"]["data"] == on_photographs.metrics()
-    assert on_photographs.run("dvc", "metrics", "diff", "--json", *there).strip() == "{}"
-    (tmp_path / "fresh/metrics/judge.json").write_text('{"data": "photos32", "accuracy": 2}')
-    difference = json.loads(on_photographs.run("dvc", "metrics", "diff", "--json", *there))
-    assert difference["diff"]["metrics/judge.json"]["accuracy"]["new"] == 2
-    locked = yaml.safe_load((tmp_path / "fresh/dvc.lock").read_text())["stages"]["evaluate"]["deps"]
-    assert next(dep for dep in locked if dep["path"] == "data/target")["md5"].endswith(".dir")
 
 
 def test_the_unet_beats_grey_on_the_photographs_and_the_figures_are_sane(on_photographs):
@@ -95,9 +75,6 @@ def test_the_curves_have_the_columns_that_the_plots_draw(on_photographs):
             assert table.drop(columns="frechet_distance", errors="ignore").notna().all(axis=None)
     table = pd.read_csv(on_photographs.folder / "plots/gan.csv")
     assert table["frechet_distance"].isna().all()  # of so few pictures there is none
-    shown = json.loads(on_photographs.run("dvc", "plots", "show", "--json", "--out", "drawn"))
-    shutil.rmtree(on_photographs.folder / "drawn")
-    assert {"frechet_distance", "gan_parts", "loss"} <= set(shown["data"])
 
 
 def test_nothing_to_do_runs_nothing(on_photographs):
@@ -114,7 +91,7 @@ def test_another_case_trains_on_its_own_pictures_but_keeps_the_encoder_and_going
         "case": "larger", "target": "stl10", "encoder": "photos32", "pictures": 20
     }  # fmt: skip
     compared = json.loads(on_photographs.run("dvc", "metrics", "diff", "photographs", "larger", "--json"))
-    assert compared["diff"]["metrics/evaluate.json"]["measured_on.pictures"]["new"] == 20
+    assert compared["metrics/evaluate.json"]["measured_on.pictures"]["new"] == 20
     both = json.loads(on_photographs.run("dvc", "plots", "diff", "photographs", "larger", "--json"))
     assert {"loss", "plots/grid.png"} <= set(both["data"])
     series = {
