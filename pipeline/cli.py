@@ -177,8 +177,11 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other computers in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
     model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, chosen at first.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The page's address, if a proxy or a name server gives it a name.")
+    ] = None,
 ) -> None:
     """Show a web page that colours photographs, until Ctrl-C."""
     from pipeline import serve
 
-    serve.run(host, port, model)
+    serve.run(host, port, model, url)

@@ -1,31 +1,27 @@
 """The web page: drop a photograph, slide between grey and coloured, take the result home."""
 
 import html
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio_client.utils import is_file_obj, traverse
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pipeline import destinations
-from pipeline.colourise import SIZE, Colouriser, paint_nothing
+from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
-from pipeline.inference import Network
-from pipeline.photographs import formats, reading, tones, writing
-from pipeline.photographs.pages import Photograph
-from pipeline.photographs.tones import Seen
+from pipeline.photographs import formats
+from pipeline.serving.painter import Painter
+from pipeline.serving.uploads import Uploads
+from pipeline.serving.worker import MEGAPIXELS
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
-MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
+RESULT = 256 << 20  # bytes of what a photograph becomes, at most
 WAITING = 32  # photographs in the queue, at most; whoever sends another is told to come back later
+SUFFIXES = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
 SIZES = sorted({32, SIZE, 64, 128, 256})
-PREVIEW = 1600  # pixels of the longer side of what the slider shows, at most
-THUMBNAIL = 160
 
 NAMES = {"unet": "U-Net: careful, paler", "gan": "GAN: livelier, wrong more often"}
 
@@ -53,42 +49,28 @@ h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !impor
 """
 
 
-class Page(gr.Blocks):
-    """A page which reads no file but those that were uploaded to it, whatever a client asks for."""
-
-    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Gradio calls it before it touches what a client sent, paths and addresses to fetch among it.
-
-        Raises:
-            gr.Error: a file was not uploaded here.
-        """
-        super().validate_inputs(block_fn, inputs)
-        traverse(inputs, _check_uploaded, is_file_obj)
-
-
-def _check_uploaded(file: Mapping[str, Any]) -> None:
-    path = Path(file["path"])
-    if not (path.is_relative_to(gr.utils.get_upload_folder()) and ".." not in path.parts and path.is_file()):
-        raise gr.Error("This photograph is no longer here, or never was; upload it again.", print_exception=False)
-
-
-def build(networks: Mapping[str, Network]) -> Page:
+def build(models: Sequence[str], painter: Painter, uploads: Uploads) -> gr.Blocks:
     """The page.
 
     Args:
-        networks: what there is to choose from, by name; the first is chosen at first.
+        models: names of what there is to choose from; the first is chosen at first.
+        painter: what paints; this process opens no picture.
+        uploads: where files are.
     """
-    with Page(title="ColourGAN", analytics_enabled=False) as page:
+
+    def answer(file: dict[str, Any] | None, model: str, size: int, request: gr.Request) -> list[dict[str, Any]]:
+        return colour(models, painter, uploads, request.session_hash, file, model, size)
+
+    with gr.Blocks(title="ColourGAN", analytics_enabled=False) as page:
         gr.Markdown(WELCOME)
-        suffixes = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
-        photo = gr.File(label="Your photograph", file_types=suffixes, height=170)
-        refusal = gr.HTML(visible=False)
+        photo = gr.File(label="Your photograph", file_types=SUFFIXES, height=170)
+        refusal = gr.Markdown(visible=False)  # HTML would need scripts that the policy forbids
         slider = gr.ImageSlider(label="Grey | coloured", visible=False, buttons=["fullscreen"], max_height=640)
         download = gr.DownloadButton("Download in full size", variant="primary", visible=False)
         with gr.Row():
             model = gr.Radio(
-                [(NAMES.get(name, name), name) for name in networks],
-                value=next(iter(networks)),
+                [(NAMES.get(name, name), name) for name in models],
+                value=models[0],
                 label="Model",
                 min_width=300,
             )
@@ -102,14 +84,17 @@ def build(networks: Mapping[str, Network]) -> Page:
         gr.Markdown("Or try one of these:")
         with gr.Row():
             for name in photos.PHOTOGRAPHS:
-                example = gr.Button(name, icon=_thumbnail(name), elem_classes="example", min_width=90, size="sm")
-                example.click(partial(_example, name), outputs=photo, show_progress="hidden", api_visibility="private")
+                file, thumbnail = painter.example(name, uploads.new()).values()
+                example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
+                give = partial(_example, file, uploads)
+                example.click(give, outputs=photo, show_progress="hidden", api_visibility="private")
         gr.Markdown(FINE_PRINT, elem_classes="fine-print")
         gr.on(
             [photo.change, model.input, size.input],
-            partial(colour, networks),
+            answer,
             [photo, model, size],
             [slider, download, refusal],
+            preprocess=False,  # Gradio would open a file, and raise where there is another choice
             concurrency_limit=1,  # memory for one photograph at a time
             trigger_mode="always_last",
             show_progress_on=photo,
@@ -119,85 +104,48 @@ def build(networks: Mapping[str, Network]) -> Page:
     return page
 
 
-def colour(networks: Mapping[str, Network], file: str | None, model: str, size: int) -> list[dict[str, Any]]:
+def colour(
+    models: Sequence[str],
+    painter: Painter,
+    uploads: Uploads,
+    visitor: str,
+    file: dict[str, Any] | None,
+    model: str,
+    size: int,
+) -> list[dict[str, Any]]:
     """What the page shows of an uploaded file: slider, download and the reason why there are none.
 
     Args:
-        networks: by name.
-        file: path of what was uploaded, or None if it was taken away again.
+        models: names of what there is to choose from.
+        painter: what paints.
+        uploads: where files are.
+        visitor: who waits for it.
+        file: what was uploaded, or None if it was taken away again.
         model: the name of a network.
         size: pixels of the shorter side of what it sees.
     """
     if file is None:
         return _show()
     try:
-        photo = read(Path(file))
-        coloured = Colouriser(networks[model], size).paint(photo.pages)
-    except PipelineError as error:
-        return _show(reason=str(error))
-    grey = Colouriser(paint_nothing)(_preview(photo.pages[0]))
-    return _show((grey, _preview(tones.understand(coloured[0]))), save(coloured, Path(file).name, photo))
+        if model not in models or size not in SIZES:
+            raise PipelineError("there is no such model or size; choose one of those above")
+        if not uploads.has(file["path"]):
+            raise PipelineError("this photograph is no longer here, or never was; upload it again")
+        with uploads.room(RESULT):
+            task = {"file": file["path"], "folder": str(uploads.new()), "model": model, "size": size}
+            paths = painter.paint(visitor, **task)
+    except (PipelineError, OSError) as error:
+        return _show(reason=str(error) if isinstance(error, PipelineError) else "the result cannot be kept")
+    return _show((paths["grey"], paths["coloured"]), paths["result"], paths["told"] or None)
 
 
 def _show(
-    pictures: tuple[Image.Image, Image.Image] | None = None, result: Path | None = None, reason: str | None = None
+    pictures: tuple[str, str] | None = None, result: str | None = None, reason: str | None = None
 ) -> list[dict[str, Any]]:
     said = reason and f'<div class="refusal" role="alert">{html.escape(reason[0].upper() + reason[1:])}.</div>'
     return [gr.update(value=value, visible=value is not None) for value in (pictures, result, said)]
 
 
-def read(path: Path) -> Photograph:
-    """An uploaded photograph.
-
-    Raises:
-        PipelineError: it has too many pixels, or is no picture of a kind that is read here, or a broken one.
-    """
-    try:
-        return reading.read(path, most=MEGAPIXELS * 1_000_000)
-    except PipelineError:
-        raise
-    except Image.DecompressionBombError:
-        raise PipelineError(
-            f"far too many pixels, of which {MEGAPIXELS} million are allowed; give a smaller copy"
-        ) from None
-    except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-        raise PipelineError(f"a broken picture: {reading.reason(error)}; give another copy of it") from None
-
-
-def save(coloured: list[Image.Image], name: str, photo: Photograph) -> Path:
-    """Write a result, at full size, to a folder of its own.
-
-    Args:
-        coloured: its pages, of mode RGB or RGBA.
-        name: of the file that was uploaded; `photo.jpg` becomes `photo-coloured.jpg`.
-        photo: what that holds.
-    """
-    given = Path(name)
-    suffix = given.suffix if given.suffix.lower() in destinations.FORMATS else ".png"
-    target = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()), f"{given.stem}-coloured{suffix}")
-    planned = destinations.FORMATS[suffix.lower()]
-    kind = writing.fit(planned, photo)
-    if kind != planned:
-        target = destinations.elsewhere(target, kind)
-    writing.save(coloured, target, kind, photo.carried)
-    return target
-
-
-def _preview(picture: Seen) -> Image.Image:
-    preview = tones.to_rgb(picture)
-    preview.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
-    return preview
-
-
-def _example(name: str) -> str:
-    """A file with a bundled photograph in grey, as if it had been uploaded."""
-    target = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()), f"{name}.png")
-    photos.load(name).convert("L").save(target)
-    return str(target)
-
-
-def _thumbnail(name: str) -> str:
-    picture = ImageOps.fit(photos.load(name).convert("L"), (THUMBNAIL, THUMBNAIL))
-    target = Path(gr.utils.get_upload_folder(), f"{name}.webp")
-    picture.save(target)
-    return str(target)
+def _example(file: str, uploads: Uploads) -> str:
+    """A copy of a file, as if it had been uploaded."""
+    return str(shutil.copy(file, uploads.new()))

@@ -1,70 +1,85 @@
-"""Serving the web page: which requests are let through, where uploads go, and when they are deleted."""
+"""Serving the web page: the process that paints, the folder of uploads, the requests that are let in."""
 
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
-import threading
-import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from starlette.datastructures import Headers
-from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from urllib.parse import urlsplit
 
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from pipeline.inference import Network
-    from pipeline.page import Page
+    from starlette.types import ASGIApp
 
-KEPT = 30 * 60  # seconds that uploads and results are there
-SWEPT = 60  # seconds from one look for old ones to the next
+    from pipeline.serving.painter import Painter
+    from pipeline.serving.uploads import Uploads
+
 SESSIONS = 1000  # visitors whose choices are remembered, at most
-MESSAGE = 64 * 1024  # bytes of a request, at most, unless it is an upload
-UPLOAD = "/gradio_api/upload"
-# All that the page needs. Gradio has more: it fetches addresses, processes videos, and runs functions past the queue.
-ROUTES = (
-    *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico", UPLOAD),
-    *("/gradio_api/queue/", "/gradio_api/cancel", "/gradio_api/startup-events"),
-)
 
 
-def run(host: str, port: int, model: str | None) -> None:
+def run(host: str, port: int, model: str | None, url: str | None = None) -> None:
     """Serve the page until the process is ended.
 
     Args:
         host: the address to listen on; 0.0.0.0 for all networks.
         port: where to listen.
         model: unet, gan or the path of a model, chosen at first; by default the first there is.
+        url: the address that a proxy gives the page, such as https://photos.example.
 
     Raises:
         PipelineError: there is no model, or nothing can listen there.
     """
+    check_url(url)
+    listening = listen(host, port)
+    paths = find(model)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that uploads are deleted then, too
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(ending, lambda *_: sys.exit())
+    os.umask(0o077)
+    from pipeline.serving import http
+    from pipeline.serving.painter import Painter
+    from pipeline.serving.uploads import Uploads
+
+    with closing(Uploads()) as uploads, closing(Painter(paths)) as painter:
+        server = http.server(make_app(list(paths), painter, uploads, host, url))
+        signal.signal(signal.SIGHUP, server.handle_exit)
+        print(f"the page is at {url or f'http://{host}:{port}'}/ (Ctrl-C ends it)", flush=True)
+        server.run([listening])
+
+
+def check_url(url: str | None) -> None:
+    """Check the address that a proxy gives the page.
+
+    Raises:
+        PipelineError: it is none, or says more than scheme, host and port.
+    """
+    parts = urlsplit(url or "http://localhost")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise PipelineError(f"--url {url}: given something else than http(s)://NAME or http(s)://NAME:PORT; give that")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        PipelineError: nothing can listen there.
+    """
     try:
-        socket.create_server((host, port)).close()
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror.partition(" (")[0]
         raise PipelineError(
             f"--host {host} --port {port}: {reason}; give another port, or an address of this computer"
         ) from None
-    networks = load(model)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that uploads are deleted then, too
-    with tempfile.TemporaryDirectory(prefix="colourgan-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # before Gradio is imported, whose own default is for all users
-        from pipeline import page
-
-        launch(page.build(networks), Path(folder), host, port)
 
 
-def load(model: str | None) -> dict[str, "Network"]:
-    """The networks there are to choose from, by name.
+def find(model: str | None) -> dict[str, Path]:
+    """The models there are to choose from, by name.
 
     Args:
         model: unet, gan or the path of a model, which comes first.
@@ -72,99 +87,55 @@ def load(model: str | None) -> dict[str, "Network"]:
     Raises:
         PipelineError: there is no such model, or none at all.
     """
-    from pipeline import inference
     from pipeline.colourise_files import MODELS, find_model
 
     paths = {name: path for name, path in MODELS.items() if path.exists()}
     path = find_model(model or next(iter(paths), "unet"))
     first = {path.stem: path}
-    return {name: inference.load(path) for name, path in (first | paths | first).items()}
+    return first | paths | first
 
 
-def launch(page: "Page", folder: Path, host: str, port: int, block: bool = True) -> None:
-    """Let requests in.
+def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host: str, url: str | None) -> "ASGIApp":
+    """All that is served.
 
     Args:
-        page: what to serve.
-        folder: where Gradio keeps its files; what is there already stays.
+        names: of the models.
+        painter: what paints.
+        uploads: where files are.
         host: the address to listen on.
-        port: where to listen, which is free.
-        block: until the process is ended.
+        url: that a proxy gives the page.
     """
-    from pipeline.page import CSS, MEGABYTES, THEME
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)  # before Gradio is imported, whose own default is for all users
+    import gradio
+    from starlette.applications import Starlette
 
-    gate = Middleware(Gate, folder=folder, megabytes=MEGABYTES)
-    page.launch(
-        server_name=host,
-        server_port=port,
-        theme=THEME,
-        css=CSS,
-        app_kwargs={"middleware": [gate]},
-        max_file_size=MEGABYTES << 20,
-        state_session_capacity=SESSIONS,
+    from pipeline import page
+    from pipeline.serving import gate
+    from pipeline.serving.files import Files
+
+    built = page.build(names, painter, uploads)
+    built.state_session_capacity = SESSIONS
+    app = Starlette(routes=Files(uploads, page.MEGABYTES, page.SUFFIXES).routes)
+    gradio.mount_gradio_app(
+        app,
+        built,
+        "/",
+        theme=page.THEME,
+        css=page.CSS,
+        max_file_size=page.MEGABYTES << 20,
         run_history=False,
         footer_links=[],
+        show_error=False,
         # What environment variables could turn on, past the gate or beyond this computer.
-        **dict.fromkeys(("share", "ssr_mode", "mcp_server", "enable_monitoring", "pwa"), False),
-        num_workers=0,
-        quiet=True,
-        prevent_thread_lock=True,
+        **dict.fromkeys(("ssr_mode", "mcp_server", "enable_monitoring", "pwa"), False),
     )
-    threading.Thread(target=_sweep_often, args=(folder, set(folder.iterdir())), daemon=True).start()
-    if block:
-        print(f"the page is at {page.local_url} (Ctrl-C ends it)")
-        page.block_thread()
-
-
-class Gate:
-    """Middleware that lets through what the page needs, in requests that are not too long.
-
-    Args:
-        app: what is behind it.
-        folder: the only one whose files are given out.
-        megabytes: of an upload, at most.
-    """
-
-    def __init__(self, app: ASGIApp, folder: Path, megabytes: int):
-        self.app, self.megabytes = app, megabytes
-        self.routes = (*ROUTES, f"/gradio_api/file={folder}/")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or have it answered."""
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self.app)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        path, headers = scope["path"], Headers(scope=scope)
-        if path != "/" and not path.startswith(self.routes):
-            return PlainTextResponse("There is no such page here.", 404)
-        if scope["method"] != "POST":
-            return None
-        length = headers.get("content-length", "")
-        if not length.isdecimal() or "transfer-encoding" in headers:  # in chunks, whose end nobody knows
-            return PlainTextResponse("The request does not say how long it is.", 411)
-        # What surrounds a file in an upload is a message, too.
-        if int(length) > MESSAGE + (self.megabytes << 20 if path == UPLOAD else 0):
-            return PlainTextResponse(f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.", 413)
-        return None
-
-
-def _sweep_often(folder: Path, spared: Collection[Path]) -> None:
-    while True:
-        time.sleep(SWEPT)
-        sweep(folder, spared)
-
-
-def sweep(folder: Path, spared: Collection[Path]) -> None:
-    """Delete what was put into a folder too long ago.
-
-    Gradio could, but forgets uploads that broke off, and what it has just made empty.
-
-    Args:
-        folder: where uploads and results are.
-        spared: what stays there.
-    """
-    for path in set(folder.iterdir()) - set(spared):
-        with suppress(OSError):  # Gradio may be at work on it; the next look is soon
-            if time.time() - path.stat().st_mtime > KEPT:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    uploads.spare()
+    uploads.sweep_often()
+    return gate.Gate(
+        app,
+        hosts=gate.hosts(host, url),
+        is_upload=uploads.has,
+        functions={number: len(function.inputs) for number, function in built.fns.items()},
+        left=painter.leave,
+        megabytes=page.MEGABYTES,
+    )

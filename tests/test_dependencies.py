@@ -138,10 +138,23 @@ def onnx_export() -> bool:
     return {"dynamic_shapes", "input_names", "output_names"} <= set(inspect.signature(torch.onnx.export).parameters)
 
 
-def gradio_client() -> bool:
-    from gradio_client import utils
+def cycles() -> bool:
+    import inspect
 
-    return callable(utils.is_file_obj) and callable(utils.traverse)
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    return all(
+        "self.cycle" in inspect.getsource(getattr(H11Protocol, name)) for name in ("handle_events", "connection_lost")
+    ) and callable(H11Protocol.on_response_complete)
+
+
+def gradio_functions() -> bool:
+    import gradio
+
+    with gradio.Blocks() as page:
+        box = gradio.Textbox()
+        box.change(lambda text: text, box, box, preprocess=False)
+    return [(len(function.inputs), function.preprocess) for function in page.fns.values()] == [(1, False)]
 
 
 RELIED_ON = {
@@ -156,7 +169,8 @@ RELIED_ON = {
     "urllib3's Retry bounds what a server's Retry-After asks for (datasets/archive.py)": retries,
     "urllib3's answer knows how many bytes are still to come (datasets/archive.py)": length,
     "torch's ONNX exporter takes dynamic_shapes (export.py)": onnx_export,
-    "gradio_client's walk through what a browser sends (page.py)": gradio_client,
+    "uvicorn's HTTP makes a cycle for each request, and says when it is answered (serving/http.py)": cycles,
+    "Gradio's functions by number, with what each takes (serve.py)": gradio_functions,
 }
 
 

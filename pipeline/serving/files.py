@@ -1,0 +1,120 @@
+"""The requests that are about files: uploads, and what is given out."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive
+
+from pipeline.errors import PipelineError
+from pipeline.serving.gate import API, UPLOAD
+from pipeline.serving.uploads import Uploads
+
+AT_ONCE = 32  # uploads
+FIRST = 10  # seconds that an upload may take in any case, and then one more for
+SLOWEST = 32 * 1024  # bytes of it
+NAME = 80  # letters of a file's name that are kept
+# What a browser is to take files for; others are just bytes to it.
+TYPES = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+
+
+class Files:
+    """What takes uploads and gives files out.
+
+    Args:
+        uploads: where they are.
+        megabytes: of an upload, at most.
+        suffixes: of what is taken.
+    """
+
+    def __init__(self, uploads: Uploads, megabytes: int, suffixes: Collection[str]):
+        self.uploads, self.megabytes, self.suffixes = uploads, megabytes, suffixes
+        self._arriving = 0
+        self.routes = [
+            Route(UPLOAD, self.upload, methods=["POST"]),
+            Route(f"{API}/upload_progress", _progress),
+            Route(f"{API}/file={{path:path}}", self.give),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        """Take one photograph; answers with its path, in a list as Gradio has it."""
+        if self._arriving >= AT_ONCE:
+            raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
+        self._arriving += 1
+        try:
+            with self.uploads.room(int(request.headers["content-length"])):
+                return JSONResponse([str(await self._receive(request))])
+        except (PipelineError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise HTTPException(503, f"The photograph cannot be kept: {reason}.") from None
+        except ClientDisconnect:  # nobody reads this
+            raise HTTPException(400, "The upload broke off.") from None
+        finally:
+            self._arriving -= 1
+
+    async def _receive(self, request: Request) -> Path:
+        request = Request(request.scope, _hurried(request.receive))
+        async with request.form(max_files=1, max_fields=1) as form:
+            file = form.get("files")
+            if not isinstance(file, UploadFile):
+                raise HTTPException(400, "There is no photograph in this upload.")
+            if file.size > self.megabytes << 20:
+                raise HTTPException(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
+            name = _safe(file.filename or "")
+            if Path(name).suffix.lower() not in self.suffixes:
+                raise HTTPException(
+                    415, f"Not the name of a picture; give one that ends in {', '.join(self.suffixes)}."
+                )
+            path = self.uploads.new() / name
+            await run_in_threadpool(_copy, file, path)
+            return path
+
+    async def give(self, request: Request) -> Response:
+        """Give out a file, to be kept, not to be opened: the page alone shows it."""
+        path = "/" + request.path_params["path"].lstrip("/")
+        if not self.uploads.has(path):
+            raise HTTPException(404, "This photograph is no longer here, or never was.")
+        kind = TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
+        return FileResponse(path, media_type=kind, filename=Path(path).name, headers={"cache-control": "no-store"})
+
+
+def _progress(_: Request) -> Response:
+    """What the page asks for while it uploads; it gets no more than that it need not ask again."""
+    return Response('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+
+
+def _hurried(receive: Receive) -> Receive:
+    """Receives an upload, unless it dawdles: a few senders who take their time would take everybody's room."""
+    began, received = time.monotonic(), 0
+
+    async def hurried() -> Message:
+        nonlocal received
+        try:
+            async with asyncio.timeout(began + FIRST + received / SLOWEST - time.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "The upload is too slow; send a smaller copy.") from None
+        received += len(message.get("body", b""))
+        return message
+
+    return hurried
+
+
+def _safe(name: str) -> str:
+    """The name that a file was sent with, as any file system and terminal can have it."""
+    last = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
+    path = Path("".join(letter for letter in last if letter not in '<>:"|?*&').strip(" .") or "photo")
+    return path.stem[:NAME] + path.suffix[:NAME]
+
+
+def _copy(file: UploadFile, path: Path) -> None:
+    with path.open("xb") as copy:
+        shutil.copyfileobj(file.file, copy)

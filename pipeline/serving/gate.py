@@ -1,0 +1,238 @@
+"""Which requests are let in: those that the page makes, of those who opened it here, and not too long ones."""
+
+import asyncio
+import base64
+import hashlib
+import ipaddress
+import re
+import sys
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, Field, ValidationError, computed_field
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.errors import printable
+
+MESSAGE = 64 * 1024  # bytes of a request, at most, unless it is an upload
+PATIENCE = 10  # seconds for such a request to arrive
+API = "/gradio_api"
+UPLOAD, JOIN, ANSWERS = f"{API}/upload", f"{API}/queue/join", f"{API}/queue/data"
+# All that the page needs. Gradio has more: it fetches addresses, processes videos, and runs functions past the queue.
+READ = (
+    *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico"),
+    *(f"{API}/file=", f"{API}/upload_progress", f"{API}/startup-events", ANSWERS),
+)
+WRITTEN = {UPLOAD, JOIN, f"{API}/cancel"}
+POLICY = (
+    "default-src 'none'; connect-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; manifest-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; script-src 'self'{scripts}; base-uri 'self'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class _File(BaseModel):
+    path: str
+    orig_name: str | None = None
+
+    @computed_field
+    def meta(self) -> dict[str, str]:
+        return {"_type": "gradio.FileData"}  # what Gradio knows a file by
+
+
+class _Call(BaseModel):
+    """What the page asks for. Whatever else a client sends, such as addresses to fetch, ends here."""
+
+    data: list[_File | str | int | None] = Field(max_length=3)
+    fn_index: int
+    session_hash: str = Field(pattern=r"^\w{1,64}$")
+    trigger_id: int | None = None
+
+
+class Refusal(Exception):
+    """A request that is not let in: a status and words."""
+
+    def __init__(self, status: int, words: str):
+        self.answer = PlainTextResponse(words, status)
+
+
+class Gate:
+    """Middleware around all that is served.
+
+    Args:
+        app: what is behind it.
+        hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
+        is_upload: whether a path is that of an upload.
+        functions: what a page can ask for: id → how many values it takes.
+        left: called with the session of a visitor who no longer waits for an answer.
+        megabytes: of an upload, at most.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Mapping[str, str],
+        is_upload: Callable[[str], bool],
+        functions: Mapping[int, int],
+        left: Callable[[str], None],
+        megabytes: int,
+    ):
+        self.app, self.hosts, self.is_upload, self.functions = app, hosts, is_upload, functions
+        self.left, self.megabytes = left, megabytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have it answered."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        send = _Guarded(send, is_page=scope["path"] == "/")
+        try:
+            scope = self._checked(scope)
+            if scope["method"] == "POST" and scope["path"] != UPLOAD:
+                receive = _again(self._checked_body(scope["path"], await _body(receive)), receive)
+        except Refusal as refusal:
+            await refusal.answer(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        except Exception as error:
+            print(f"a request could not be answered: {printable(f'{type(error).__name__}: {error}')}", file=sys.stderr)
+            if not send.start:
+                await PlainTextResponse("Something went wrong here.", 500)(scope, receive, send)
+        finally:
+            if scope["path"] == ANSWERS:
+                self.left(*parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[:1])
+
+    def _checked(self, scope: Scope) -> Scope:
+        """The request, without what only a proxy could know, and anybody can claim."""
+        headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
+        scheme = self._scheme(headers.getlist("host"))
+        origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
+        if any(origin != f"{scheme}://{headers['host']}" for origin in origins):
+            raise Refusal(403, "Only the page itself may ask this.")
+        if path != "/" and any(site not in ("same-origin", "none") for site in sites):
+            raise Refusal(403, "Only the page itself may ask this.")
+        if method not in ("GET", "HEAD", "POST"):
+            raise Refusal(405, "Only GET, HEAD and POST are answered here.")
+        if not (path in WRITTEN if method == "POST" else path == "/" or path.startswith(READ)):
+            raise Refusal(404, "There is no such page here.")
+        if method == "POST":
+            self._check_length(path, headers)
+        kept = [(name, value) for name, value in scope["headers"] if not name.startswith((b"x-", b"forwarded"))]
+        if path == "/":  # whose scripts are to be seen, not compressed
+            kept = [(name, value) for name, value in kept if name != b"accept-encoding"]
+        return {**scope, "scheme": scheme, "headers": kept}
+
+    def _scheme(self, given: list[str]) -> str:
+        """Of the host that a request names.
+
+        A site can give its name the address of this computer, and so have its visitors' browsers read what is here; but
+        numbers, and localhost, are no names that a site could have.
+        """
+        host = given[0].lower() if len(given) == 1 else ""
+        if host in self.hosts:
+            return self.hosts[host]
+        name = re.sub(r":\d{1,5}$", "", host)
+        if name in self.hosts or name == "localhost" or _is_number(name):
+            return "http"
+        raise Refusal(421, "There is no page of that name here; ask whoever runs it for its address.")
+
+    def _check_length(self, path: str, headers: Headers) -> None:
+        length = headers.get("content-length", "")
+        if not (length.isascii() and length.isdecimal()) or "transfer-encoding" in headers:  # whose end nobody knows
+            raise Refusal(411, "The request does not say how long it is.")
+        # What surrounds a file in an upload is a message, too.
+        if int(length) > MESSAGE + (self.megabytes << 20 if path == UPLOAD else 0):
+            raise Refusal(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
+
+    def _checked_body(self, path: str, body: bytes) -> bytes:
+        if path != JOIN:
+            return body
+        try:
+            call = _Call.model_validate_json(body)
+        except ValidationError:
+            raise Refusal(422, "The page asks in another way.") from None
+        if self.functions.get(call.fn_index) != len(call.data):
+            raise Refusal(422, "The page asks in another way.")
+        if not all(self.is_upload(value.path) for value in call.data if isinstance(value, _File)):
+            raise Refusal(422, "This photograph is no longer here, or never was; upload it again.")
+        return call.model_dump_json().encode()
+
+
+class _Guarded:
+    """Sends an answer with what a browser is to know: what the page may do and load."""
+
+    def __init__(self, send: Send, is_page: bool):
+        self.send, self.is_page, self.start = send, is_page, {}
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name in [name for name in headers if name.startswith("access-control-")]:
+                del headers[name]
+            headers.update({**HEADERS, "content-security-policy": POLICY.format(scripts="")})
+            self.start = message
+            if not self.is_page:
+                await self.send(message)
+        elif not self.is_page:
+            await self.send(message)
+        else:
+            self.body += message.get("body", b"")
+            if not message.get("more_body"):
+                MutableHeaders(scope=self.start)["content-security-policy"] = POLICY.format(scripts=_hashes(self.body))
+                await self.send(self.start)
+                await self.send({"type": "http.response.body", "body": self.body})
+
+
+def _hashes(page: bytes) -> str:
+    """Which of the scripts in a page may run: those that it was sent with."""
+    scripts = re.findall(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
+    digests = {base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts}
+    return "".join(f" 'sha256-{digest}'" for digest in sorted(digests))
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while (message := await receive())["type"] == "http.request":
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    return body
+    except TimeoutError:
+        raise Refusal(408, f"The request took longer than {PATIENCE} seconds to arrive.") from None
+    raise Refusal(400, "The request broke off.")
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What receives a request that has arrived already."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return received
+
+
+def hosts(host: str, url: str | None) -> dict[str, str]:
+    """The names of a page: that on which it listens, and that of its address behind a proxy. See `Gate`."""
+    address = urlsplit(url or "")
+    return {host.lower(): "http"} | ({address.netloc.lower(): address.scheme} if url else {})

@@ -1,0 +1,51 @@
+"""HTTP with those alone who get to the point."""
+
+import asyncio
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+PATIENCE = 10  # seconds for the head of a request to arrive
+CONNECTIONS = 500  # at a time; each takes a file descriptor, of which there are 1024 by default
+GOODBYE = 2  # seconds for what is being answered when the process is ended
+
+
+class Impatient(H11Protocol):
+    """Uvicorn's HTTP, but a connection that brings no request for a while is closed, be it ever so busy with one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._expect_after(None)
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next one."""
+        answered = self.cycle
+        super().on_response_complete()
+        self._expect_after(answered)
+
+    def _expect_after(self, answered: RequestResponseCycle | None) -> None:
+        self.loop.call_later(PATIENCE, self._give_up, answered)
+
+    def _give_up(self, answered: RequestResponseCycle | None) -> None:
+        if self.cycle is answered:  # a request makes another
+            self.transport.close()
+
+
+def server(app: ASGIApp) -> uvicorn.Server:
+    """What answers requests."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=Impatient,
+            ws="none",
+            log_config=None,
+            log_level="critical",  # the gate says what goes wrong
+            access_log=False,
+            proxy_headers=False,  # anybody could send them
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GOODBYE,
+        )
+    )

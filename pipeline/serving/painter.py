@@ -1,0 +1,145 @@
+"""Has photographs painted in a process of its own, and ends it when it takes too long or too much memory."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.errors import PipelineError, printable
+
+DEADLINE = 30  # seconds for one photograph; the largest one takes about 4 where nothing else runs
+LOADING = 120  # seconds for the models
+MEMORY = 3 << 30  # bytes beyond what the models take; the largest photograph needs a third of that
+POLL = 0.05  # seconds from one look at the process to the next
+ANSWER = 64 * 1024  # bytes, at most
+
+
+class _Ended(Exception):
+    """The process was ended, or ended itself; in words why."""
+
+
+class Painter:
+    """A process that paints, and a new one in its place when it had to be ended.
+
+    Args:
+        models: the paths of what it loads, by name.
+
+    Raises:
+        PipelineError: one of them is no model.
+    """
+
+    def __init__(self, models: Mapping[str, Path]):
+        self._models = {name: str(path) for name, path in models.items()}
+        self._free = threading.Lock()
+        self._visitor: str | None = None
+        self._start()
+        self._await_models()
+
+    def paint(self, visitor: str, **task: Any) -> dict[str, str]:
+        """See `worker.paint`; one photograph at a time.
+
+        Args:
+            visitor: who waits for it; see `leave`.
+            task: what to paint, and where to.
+
+        Raises:
+            PipelineError: the photograph cannot be painted; in words why.
+        """
+        return self._ask(visitor, task="paint", **task)
+
+    def example(self, name: str, folder: Path) -> dict[str, str]:
+        """See `worker.example`."""
+        return self._ask("", task="example", name=name, folder=str(folder))
+
+    def leave(self, visitor: str) -> None:
+        """What is being painted for this visitor need not be painted any longer."""
+        if visitor == self._visitor:
+            self._visitor = None
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def _ask(self, visitor: str, **task: Any) -> dict[str, str]:
+        with self._free:
+            if self._process.poll() is not None:
+                self._start()
+            if self._base is None:
+                self._await_models()
+            self._visitor = visitor
+            try:
+                self._send(task)
+                answer = self._answer(DEADLINE, self._base + MEMORY)
+            except _Ended as ended:
+                self.close()
+                self._start()
+                raise PipelineError(str(ended)) from None
+        if "fault" in answer:
+            print(f"a photograph could not be painted: {printable(answer['fault'])}", file=sys.stderr)
+            raise PipelineError("something went wrong with this photograph; save it as JPEG or PNG and try again")
+        if "refusal" in answer:
+            raise PipelineError(answer["refusal"])
+        return answer
+
+    def _start(self) -> None:
+        """Start the process, which then loads the models while nobody need wait for it."""
+        self._base: int | None = None  # bytes of memory, once the models are loaded
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "pipeline.serving.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the parent's
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self._send(self._models)
+
+    def _await_models(self) -> None:
+        self._visitor = ""
+        try:
+            answer = self._answer(LOADING)
+        except _Ended:
+            self.close()
+            self._start()
+            raise PipelineError("the models could not be loaded; ask again in a minute") from None
+        if "refusal" in answer:
+            self.close()
+            raise PipelineError(answer["refusal"])
+        self._base = self._memory()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._process.stdin.write(f"{json.dumps(message)}\n".encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise _Ended("the painting process had ended; ask again") from None
+
+    def _answer(self, seconds: float, memory: float = float("inf")) -> dict[str, str]:
+        deadline, pipe, line = time.monotonic() + seconds, self._process.stdout.fileno(), b""
+        while not line.endswith(b"\n"):
+            if time.monotonic() > deadline:
+                raise _Ended(f"takes too long: more than {seconds} seconds; save it as JPEG or PNG, or make it smaller")
+            if self._memory() > memory:
+                raise _Ended("takes too much memory; save it as JPEG or PNG, or make it smaller")
+            if self._visitor is None:
+                raise _Ended("nobody waits for it any longer; ask again")
+            if select.select([pipe], [], [], POLL)[0]:
+                part = os.read(pipe, ANSWER)
+                if not part or len(line) > ANSWER:
+                    raise _Ended("a broken picture, over which its reader crashed; save it as JPEG or PNG again")
+                line += part
+        return json.loads(line)
+
+    def _memory(self) -> int:
+        try:
+            return psutil.Process(self._process.pid).memory_info().rss
+        except psutil.Error:
+            return 0  # it has ended, which its pipe tells

@@ -1,0 +1,184 @@
+"""Where uploads and results are: a folder of this process alone, whose files are deleted whatever ends the process."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+PREFIX = "colourgan-"
+KEPT = 30 * 60  # seconds that uploads and results are there
+SWEPT = 60  # seconds from one look for old ones to the next
+ROOM = 4 << 30  # bytes of uploads and results, at most; one more result may be written then
+SMALLEST = 1 << 20  # bytes that an upload counts as, at least
+GRACE = 2 * 60  # seconds for which nothing is deleted to make room
+
+
+class Uploads:
+    """A folder with one of its own for each upload and each result.
+
+    Its lock tells a later server that this one is alive; what servers left that were killed is deleted by the next.
+
+    Args:
+        folder: of mode 0700; by default a new one where temporary files are.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        delete_abandoned()
+        self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock: int | None = None
+        self._counting, self._promised = threading.Lock(), 0
+        self._spared: set[Path] = set()
+        self.hold()
+
+    def hold(self) -> None:
+        """Lock the folder, and make it anew should it be gone: some systems tidy up where temporary files are.
+
+        Raises:
+            OSError: there is something else in its place.
+        """
+        while not self._is_held():
+            with suppress(FileExistsError):
+                self.folder.mkdir(mode=0o700)
+            opened = _open_own(self.folder)
+            fcntl.flock(opened, fcntl.LOCK_EX)  # a server that starts may have it for a moment, to delete it
+            if self._lock is not None:
+                os.close(self._lock)
+            self._lock = opened
+
+    def _is_held(self) -> bool:
+        with suppress(FileNotFoundError):
+            return self._lock is not None and os.path.samestat(os.fstat(self._lock), os.lstat(self.folder))
+        return False
+
+    def new(self) -> Path:
+        """A new folder whose name nobody can guess."""
+        self.hold()
+        path = self.folder / secrets.token_hex(16)
+        path.mkdir(mode=0o700)
+        return path
+
+    def spare(self) -> None:
+        """What is there now stays until the end."""
+        self._spared = set(self.folder.iterdir())
+
+    def has(self, path: str) -> bool:
+        """Whether this is a file in the folder: no link, and nothing by a way that leads elsewhere."""
+        parts = Path(path).parts
+        if not path.isprintable() or ".." in parts or Path(*parts[:-2]) != self.folder:
+            return False
+        with suppress(OSError):
+            return all(
+                kind(os.lstat(place).st_mode)
+                for place, kind in ((Path(path).parent, stat.S_ISDIR), (path, stat.S_ISREG))
+            )
+        return False
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Keep room for a file while it is made; the oldest ones go, should that be needed.
+
+        Args:
+            size: of the file, in bytes, at most.
+
+        Raises:
+            PipelineError: there is none.
+        """
+        with self._counting:
+            self._make_room(size)
+            self._promised += size
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._promised -= size
+
+    def _make_room(self, size: int) -> None:
+        sizes = {path: _size(path) for path in self._paths()}
+        missing = sum(sizes.values()) + self._promised + size - ROOM
+        for path in sorted(sizes, key=_changed):
+            if missing <= 0 or time.time() - _changed(path) < GRACE:
+                break
+            _delete(path)
+            missing -= sizes[path]
+        if missing > 0:
+            raise PipelineError("there is no room for more photographs now; come back in a few minutes")
+
+    def sweep(self) -> None:
+        """Delete what has been there for too long."""
+        for path in self._paths():
+            if time.time() - _changed(path) > KEPT:
+                _delete(path)
+
+    def sweep_often(self) -> None:
+        """Have `sweep` called until the process ends."""
+
+        def often() -> None:
+            while True:
+                time.sleep(SWEPT)
+                self.sweep()
+
+        threading.Thread(target=often, daemon=True).start()
+
+    def close(self) -> None:
+        """Delete the folder."""
+        _delete(self.folder)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _paths(self) -> set[Path]:
+        with suppress(OSError):  # it is gone, and so is what was in it
+            return set(self.folder.iterdir()) - self._spared
+        return set()
+
+
+def delete_abandoned() -> None:
+    """Delete what servers left that were killed: folders of this user that none holds the lock of."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # a link, or in use, or somebody else's
+            opened = _open_own(path)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _delete(path)
+            finally:
+                os.close(opened)
+
+
+def _open_own(folder: Path) -> int:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    if os.fstat(opened).st_uid != os.getuid():
+        os.close(opened)
+        raise PermissionError(f"{folder} is somebody else's")
+    return opened
+
+
+def _changed(path: Path) -> float:
+    with suppress(OSError):
+        return path.lstat().st_mtime
+    return 0.0
+
+
+def _size(place: Path) -> int:
+    """Bytes of what is in a folder; of many small files there are no more than of large ones."""
+    with suppress(OSError):
+        return max(SMALLEST, sum(path.lstat().st_size for path in place.iterdir()))
+    return SMALLEST
+
+
+def _delete(path: Path) -> None:
+    try:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        print(f"{path} could not be deleted: {error.strerror}", file=sys.stderr)

@@ -1,0 +1,181 @@
+"""The process that opens what visitors send: one task at a time, until its parent ends it, or is gone.
+
+`python -m pipeline.serving.worker` takes lines of JSON and answers each with one. The first has the models' paths, the
+others are tasks: {"task": "paint", "file": …}. An answer holds strings alone, so that a reader of pictures that an evil
+file took over has nothing to say to the parent but words.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Self, TextIO
+
+from PIL import Image, ImageOps
+
+from pipeline import destinations, inference
+from pipeline.colourise import VERSION, Colouriser, paint_nothing
+from pipeline.datasets import photos
+from pipeline.errors import PipelineError
+from pipeline.files import sha256
+from pipeline.inference import Network
+from pipeline.photographs import reading, tones, writing
+from pipeline.photographs.pages import Photograph
+from pipeline.photographs.xmp import Made
+
+MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
+SCANS = 100  # of a JPEG; a progressive one has about ten, and each is gone through at full size
+PREVIEW = 1600  # pixels of the longer side of what the slider shows, at most
+THUMBNAIL = 160
+
+
+class Model(NamedTuple):
+    """A network, and the SHA-256 of its file."""
+
+    network: Network
+    digest: str
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """See `inference.load`."""
+        return cls(inference.load(path), sha256(path))
+
+
+def main() -> None:
+    """Answer one line after the other. What goes wrong with a picture is an answer, too."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print is no answer
+    with suppress(OSError):  # Linux: should memory run out, this is the process to end
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    lines: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    try:
+        models = {name: Model.load(Path(path)) for name, path in json.loads(lines.get()).items()}
+    except PipelineError as error:
+        _say(answers, refusal=str(error))
+        return
+    _say(answers)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # readers of pictures complain there, in the words of the picture
+    while True:
+        _say(answers, **_answer(models, json.loads(lines.get())))
+
+
+def _listen(lines: SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)  # the parent is gone: nobody waits for what is being painted
+
+
+def _say(answers: TextIO, **answer: Any) -> None:
+    print(json.dumps(answer), file=answers, flush=True)
+
+
+def _answer(models: Mapping[str, Model], task: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return paint(models, **task) if task.pop("task") == "paint" else example(**task)
+    except PipelineError as error:
+        return {"refusal": str(error)}
+    except Exception as error:
+        return {"fault": f"{type(error).__name__}: {error}"}
+
+
+def paint(models: Mapping[str, Model], file: str, folder: str, model: str, size: int) -> dict[str, str]:
+    """Colour a photograph.
+
+    Args:
+        models: by name.
+        file: the photograph.
+        folder: where to write.
+        model: the name of a network.
+        size: pixels of the shorter side of what it sees.
+
+    Returns:
+        The paths of what was written: grey, coloured (both small) and result; and what is told of that.
+
+    Raises:
+        PipelineError: it cannot be read, or not here.
+    """
+    photograph = read(Path(file))
+    network, digest = models[model]
+    coloured = Colouriser(network, size).paint(photograph.pages)
+    grey = Colouriser(paint_nothing)(_preview(photograph.pages[0]))
+    pictures = {"grey": grey, "coloured": _preview(tones.understand(coloured[0]))}
+    paths = {name: Path(folder, f"{name}.webp") for name in pictures}
+    for name, picture in pictures.items():
+        picture.save(paths[name])
+    made = Made(source=sha256(Path(file)), models=(digest,), size=size, version=VERSION)
+    paths["result"], told = save(coloured, Path(folder), Path(file), photograph, made)
+    return {name: str(path) for name, path in paths.items()} | {"told": "; ".join(photograph.told + told)}
+
+
+def example(name: str, folder: str) -> dict[str, str]:
+    """Write a photograph that comes with an installed package, in grey, and a small copy of it; returns their paths."""
+    picture = photos.load(name).convert("L")
+    paths = {"file": str(Path(folder, f"{name}.png")), "thumbnail": str(Path(folder, f"{name}.webp"))}
+    picture.save(paths["file"])
+    ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL)).save(paths["thumbnail"])
+    return paths
+
+
+def read(path: Path) -> Photograph:
+    """An uploaded photograph.
+
+    Raises:
+        PipelineError: it has too many pixels or scans, or is no picture of a kind that is read here, or a broken one.
+    """
+    if (scans := count_scans(path)) > SCANS:
+        raise PipelineError(f"a JPEG in {scans} scans, of which {SCANS} are allowed; save it as JPEG or PNG again")
+    try:
+        return reading.read(path, most=MEGAPIXELS * 1_000_000)
+    except PipelineError:
+        raise
+    except Image.DecompressionBombError:
+        raise PipelineError(
+            f"far too many pixels, of which {MEGAPIXELS} million are allowed; give a smaller copy"
+        ) from None
+    except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+        raise PipelineError(f"a broken picture: {reading.reason(error)}; give another copy of it") from None
+
+
+def count_scans(path: Path) -> int:
+    """How many scans a JPEG has, at most: its markers, and those of what it embeds; 0 of another file."""
+    content = path.read_bytes()
+    return content.count(b"\xff\xda") if content.startswith(b"\xff\xd8") else 0  # in a scan itself, 0 follows 0xff
+
+
+def save(
+    coloured: Sequence[Image.Image], folder: Path, file: Path, photograph: Photograph, made: Made
+) -> tuple[Path, list[str]]:
+    """Write a result, at full size.
+
+    Args:
+        coloured: its pages, of mode RGB or RGBA.
+        folder: where to.
+        file: what was uploaded; `photo.jpg` becomes `photo-coloured.jpg`.
+        photograph: what that holds.
+        made: what the result was made of.
+
+    Returns:
+        The file, and what was left out.
+    """
+    suffix = file.suffix if file.suffix.lower() in destinations.FORMATS else ".png"
+    target = folder / f"{file.stem}-coloured{suffix}"
+    planned = destinations.FORMATS[suffix.lower()]
+    kind = writing.fit(planned, photograph)
+    if kind != planned:
+        target = destinations.elsewhere(target, kind)
+    return target, writing.save(coloured, target, kind, photograph.carried, made)
+
+
+def _preview(seen: tones.Seen) -> Image.Image:
+    picture = tones.to_rgb(seen)
+    picture.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
+    return picture
+
+
+if __name__ == "__main__":
+    main()
