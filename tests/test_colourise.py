@@ -241,6 +241,19 @@ def test_enlarged_colours_are_the_bilinear_ones_where_lightness_does_not_vary():
     np.testing.assert_allclose(np.concatenate(strips, axis=1), bilinear(ab, (80, 100)), atol=1e-6)
 
 
+def test_the_network_is_shown_usual_tones_and_the_photograph_keeps_its_own():
+    faded = Image.fromarray(np.random.default_rng(0).integers(140, 230, (60, 60), dtype=np.uint8))
+    shown = []
+
+    def network(l):  # noqa: E741
+        shown.append(l)
+        return follow(l)
+
+    coloured = colouriser(network)(faded)
+    assert shown[0].min() < -0.7
+    assert np.abs(lab(coloured)[0] - lab(faded.convert("RGB"))[0]).max() < 0.35
+
+
 def test_a_batch_is_as_one_by_one():
     pictures = [photos.load(name) for name in ("coffee", "chelsea", "coffee")]
     pictures = [picture.resize(size) for picture, size in zip(pictures, ((90, 60), (40, 80), (90, 60)), strict=True)]
