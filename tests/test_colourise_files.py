@@ -1,16 +1,21 @@
+import contextlib
+import io
 import os
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import __main__, colourise_files, models
+from pipeline import __main__, colourise_files, destinations, models
 from pipeline.colourise import SIZE, VERSION
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
@@ -422,6 +427,111 @@ def test_two_runs_into_one_folder_at_once_both_succeed(run, tmp_path):
     both = [without_torch() for _ in range(2)]
     assert [(process.communicate()[1], process.returncode) for process in both] == [("", 0)] * 2
     assert files("out") == [f"{number}.jpg" for number in range(6)]
+
+
+NAMES = [
+    *("-rf.jpg", "--out.jpg", "%s%n{}.jpg", "*.jpg", "~.jpg", "$(x).jpg", "'\".jpg", "a\\b.jpg", "con.jpg"),
+    *("new\nline.jpg", "\r.jpg", "\t.jpg", "\x1b[31mred.jpg", "\x7f.jpg", "\x85.jpg", "\u2028.jpg"),
+    *(" .jpg", "trailing .jpg", "dot..jpg", "a.jpg", "A.jpg", "a.JPG", "\u00e9.jpg", "e\u0301.jpg"),
+    *("\u202egpj.jpg", "\ufeff.jpg", "\U0001f469\u200d\U0001f4bb.jpg", "\U000e0001.jpg"),
+    *("a" * 251 + ".jpg", "\u00e9" * 125 + ".jpg", b"\xff\xfe.jpg", b"caf\xe9.jpg", b"\x80" * 251 + b".jpg"),
+]
+
+
+def test_a_name_like_any_other_is_any_that_the_file_system_takes(run):
+    Path("photos/\n\udcff").mkdir(parents=True)
+    names = sorted(map(os.fsdecode, NAMES))
+    content = save("a.jpg").read_bytes()
+    for name in names:
+        Path("photos/\n\udcff", name).write_bytes(content)
+    for name in ("b" * 251 + ".gif", "c" * 255, "d.gif"):
+        save(f"photos/{name}", format="GIF")
+    save("photos/" + "e" * 251 + ".jpg", "RGBA", format="PNG")
+    code, output, errors = run("photos", "--out", "out")
+    assert (code, output) == (1, f"written: {len(names) + 1} photographs in out\n")
+    assert errors == [
+        *(
+            f"photos/{name}: out/{name}.png cannot be written: File name too long"
+            for name in ("b" * 251 + ".gif", "c" * 255, "e" * 251 + ".jpg")
+        ),
+        f"error: 3 of {len(names) + 4} failed, for the reasons above",
+    ]
+    assert sorted(path.name for path in Path("out/\n\udcff").iterdir()) == names
+    assert sorted(path.name for path in Path("out").iterdir()) == ["\n\udcff", "d.gif.png"]
+    one = Path("photos/\n\udcff", os.fsdecode(b"\xff\xfe.jpg"))
+    assert run(one, "--out", "one")[:2] == (0, "written: one/\\udcff\\udcfe.jpg\n")
+    Path("one", one.name).write_text("notes")
+    code, output, errors = run("--out", "one", "--", one, "photos/\n\udcff/-rf.jpg")
+    assert (code, output) == (1, "written: one/-rf.jpg\n")
+    assert errors[0] == (
+        "photos/\\n\\udcff/\\udcff\\udcfe.jpg: one/\\udcff\\udcfe.jpg is there and no result of this command; "
+        "move it away, or add --force"
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(names=st.sets(st.binary(min_size=1, max_size=251), min_size=1, max_size=5))
+def test_whatever_its_name_each_photograph_becomes_a_result(names):
+    names = {os.fsdecode(name.translate(None, b"/\0") + b".png") for name in names}
+    names = {name for name in names if not name.startswith(".")}
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as errors:
+        photos, out = Path(folder, "photos"), Path(folder, "out")
+        photos.mkdir()
+        for name in names:
+            save(photos / name, size=(2, 2), format="PNG")
+        tally = colourise_files.Tally()
+        plan = destinations.plan([photos / name for name in names], out)
+        painter = colourise_files.Painter(
+            lambda page: page.opaque, colourise_files.Made(source="", models=("none",), size=64, version="1")
+        )
+        colourise_files.colour_all(plan, painter, tally, force=False)
+        assert (len(tally.written), tally.failed) == (len(names), 0)
+        assert {path.name for path in out.glob("*")} == names
+        assert tally.summary(out, 0).isprintable()
+        assert errors.getvalue().replace("\n", "").isprintable()
+
+
+def test_what_is_wrong_with_one_photograph_is_its_own_fault(run):
+    for name in ("a.png", "b/c.png", "locked/d.png"):
+        save(f"photos/{name}")
+    Path("photos/broken.png").symlink_to("nowhere")
+    Path("photos/loop.png").symlink_to("loop.png")
+    Path("photos/b/round").symlink_to("..")
+    os.mkfifo("photos/pipe.png")
+    save("out/b", format="PNG")
+    code, output, errors = run("photos", "photos/broken.png", "photos/loop.png", "photos/pipe.png", "--out", "out")
+    assert code == 1
+    assert output == "written: 2 photographs in out\n"
+    assert sorted(files("out")) == ["a.png", "b", "locked/d.png"]
+    said = dict(line.removeprefix("photos/").split(": ", 1) for line in errors if line.startswith("photos/"))
+    assert said["broken.png"] == "a broken link"
+    assert said["loop.png"] == "Too many levels of symbolic links"
+    assert said["pipe.png"] == "neither a file nor a folder"
+    assert said["b/c.png"] == "out/b/c.png cannot be written: File exists (out/b)"
+
+
+def test_a_photograph_that_vanishes_before_it_is_read_is_named(run, monkeypatch):
+    for name in ("a.png", "b.png"):
+        save(f"photos/{name}")
+    make = destinations.make
+
+    def vanish(out):
+        Path("photos/a.png").unlink()
+        make(out)
+
+    monkeypatch.setattr(destinations, "make", vanish)
+    code, output, errors = run("photos", "--out", "out")
+    assert (code, output) == (1, "written: out/b.png\n")
+    assert errors == ["photos/a.png: No such file or directory", "error: 1 of 2 failed, for the reasons above"]
+
+
+@pytest.mark.parametrize("arguments", [("", "--out", "out"), ("photos", "--out", ""), ("photos", "", "--out", "out")])
+def test_an_empty_path_is_not_the_current_folder(run, arguments):
+    save("photos/a.png")
+    code, output, errors = run(*arguments)
+    assert (code, output) == (1, "")
+    assert errors == ["error: given an empty path; name a file or folder, the current folder by a dot"]
+    assert files(".") == ["photos/a.png"]
 
 
 def test_formats_that_are_not_kept_take_nobodys_name(run):

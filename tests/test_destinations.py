@@ -162,6 +162,18 @@ def test_an_out_that_the_system_does_not_take_is_refused(out):
     assert "File name too long; give a folder that can be written" in refusal(make, Path(out))
 
 
+def test_an_out_that_may_not_be_written_is_refused():
+    Path("out").mkdir(mode=0o555)
+    root = os.geteuid() == 0  # who may write everywhere
+    if root:
+        os.seteuid(65534)
+    try:
+        assert refusal(make, Path("out")) == "--out out: Permission denied; give a folder that can be written"
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 def test_what_is_wrong_with_one_of_the_files_that_are_given_is_its_own_fault():
     save("a.png")
     Path("broken.png").symlink_to("nowhere")
