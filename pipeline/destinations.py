@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.files import UNFINISHED
-from pipeline.photographs import formats, reading, writing
+from pipeline.photographs import folders, formats, reading, writing
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {
@@ -20,6 +20,7 @@ FORMATS = {
     ".png": "PNG",
     ".webp": "WEBP",
 }
+BROKEN = "a broken link"
 SUFFIXES = {"PNG": ".png", "TIFF": ".tif"}  # of what holds alpha or frames, and of what holds pages
 
 
@@ -115,7 +116,7 @@ def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and not photo.is_symlink():
             raise PipelineError(f"{photo}: no such photograph or folder; give one that exists") from None
-        planned.failed[photo] = "a broken link" if isinstance(error, FileNotFoundError) else error.strerror
+        planned.failed[photo] = BROKEN if isinstance(error, FileNotFoundError) else error.strerror
         return
     if stat.S_ISREG(mode):
         yield Found(Path(photo.name), photo)
@@ -125,11 +126,15 @@ def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
         return
     if _same(out, photo):
         raise PipelineError(f"--out {out}: given the folder of the photographs; give another one, in it if you like")
-    paths, results = reading.find(photo), out.resolve()
+    (pictures, left_out), results = reading.find(photo), out.resolve()
     inside = photo.resolve() in results.parents
-    if not paths:
+    planned.failed.update((path, "may not be opened") for path in left_out.get(folders.LOCKED, ()))
+    planned.failed.update(
+        (path, BROKEN) for path in left_out.get(folders.BROKEN, ()) if formats.SUFFIX.fullmatch(path.suffix)
+    )
+    if not pictures:
         raise PipelineError(f"{photo}: no pictures in this folder; give one with pictures, or a picture")
-    for path in paths:
+    for path in pictures:
         if (inside and results in _entry(path).parents) or writing.made(path):
             planned.results.add(_entry(path))
         else:

@@ -1,5 +1,6 @@
 import os
 import unicodedata
+from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 
@@ -162,16 +163,38 @@ def test_an_out_that_the_system_does_not_take_is_refused(out):
     assert "File name too long; give a folder that can be written" in refusal(make, Path(out))
 
 
-def test_an_out_that_may_not_be_written_is_refused():
-    Path("out").mkdir(mode=0o555)
-    root = os.geteuid() == 0  # who may write everywhere
+@contextmanager
+def somebody():
+    """Not root, who may do everything."""
+    root = os.geteuid() == 0
     if root:
+        Image.init()  # whose modules somebody may not read
+        Path.cwd().chmod(0o755)
         os.seteuid(65534)
     try:
-        assert refusal(make, Path("out")) == "--out out: Permission denied; give a folder that can be written"
+        yield
     finally:
         if root:
             os.seteuid(0)
+
+
+def test_an_out_that_may_not_be_written_is_refused():
+    Path("out").mkdir(mode=0o555)
+    with somebody():
+        assert refusal(make, Path("out")) == "--out out: Permission denied; give a folder that can be written"
+
+
+def test_what_cannot_be_looked_at_in_a_folder_fails_by_name():
+    for name in ("a/x.png", "a/locked/y.png"):
+        save(name)
+    for name in ("broken.jpg", "notes.txt"):
+        Path("a", name).symlink_to("nowhere")
+    Path("a/locked").chmod(0)
+    with somebody():
+        planned = plan([Path("a")], Path("out"))
+    Path("a/locked").chmod(0o755)
+    assert planned.targets == {Path("a/x.png"): Path("out/x.png")}
+    assert planned.failed == {Path("a/locked"): "may not be opened", Path("a/broken.jpg"): "a broken link"}
 
 
 def test_what_is_wrong_with_one_of_the_files_that_are_given_is_its_own_fault():

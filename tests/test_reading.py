@@ -21,7 +21,7 @@ def test_pictures_are_found_below_a_folder_and_the_rest_is_counted(tmp_path, cap
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.jpg").mkdir()
-    assert reading.find(tmp_path) == [tmp_path / name for name in ("a/c.png", "a/e.webp", "b.JPG")]
+    assert reading.find(tmp_path).files == [tmp_path / name for name in ("a/c.png", "a/e.webp", "b.JPG")]
     assert capsys.readouterr().err.splitlines() == [
         f"{tmp_path}: left out: hidden or of the system: 2 (.trash, …)",
         f"{tmp_path}: files of other kinds passed over: 1 .txt",

@@ -53,7 +53,7 @@ def read(path: Path, size: int) -> tuple[list[str], dict[str, Split]]:
         PipelineError: no folder, or too few pictures.
     """
     folder = find(path)
-    paths = reading.find(folder)
+    paths = reading.find(folder).files
     places = layout.places(paths, folder)
     found = _load_all(places, size)
     taken, left_out = _without_copies(found)

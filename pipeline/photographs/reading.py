@@ -12,10 +12,11 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import PipelineError, printable
 from pipeline.photographs import folders, formats, pages
+from pipeline.photographs.folders import Found
 from pipeline.photographs.pages import Photograph
 
 
-def find(folder: Path) -> list[Path]:
+def find(folder: Path) -> Found:
     """Pictures below a folder, sorted; links are followed. The rest is told on stderr.
 
     What is a picture, its content says, or else its suffix: what cannot be read has to fail by name, not to be missed.
@@ -31,7 +32,7 @@ def find(folder: Path) -> list[Path]:
     if others:
         listed = printable(", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5)))
         print(f"{printable(folder)}: files of other kinds passed over: {listed}", file=sys.stderr)
-    return pictures
+    return Found(pictures, left_out)
 
 
 END = b"\xff\xd9"  # of a JPEG; a decoder that comes to it too early makes grey what it misses
