@@ -67,6 +67,9 @@ def test_the_gamma_of_a_png_is_heeded_where_there_is_no_profile():
     np.testing.assert_allclose(seen_lightness(linear), lightness(STEPS), atol=0.01)
     for chunks in ({"gAMA": struct.pack(">I", 45455)}, {"gAMA": struct.pack(">I", 100000), "sRGB": b"\0"}):
         assert tones.understand(Image.open(png((16, 16), 8, 0, rows, **chunks))).opaque.mode == "L"
+    for gamma in (1, 2**31 - 1):
+        with pytest.raises(PipelineError, match="which no picture has"):
+            tones.understand(Image.open(png((16, 16), 8, 0, rows, gAMA=struct.pack(">I", gamma))))
 
 
 def cut(profile):

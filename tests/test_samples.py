@@ -104,7 +104,10 @@ def test_a_pgm_of_any_range(highest):
 def test_one_transparent_grey_of_a_png(bits):
     highest, key = 2**bits - 1, 1
     row = {1: b"\x40", 2: b"\x10", 4: b"\x01", 8: b"\x00\x01", 16: b"\x00\x00\x00\x01"}[bits]  # 0, then 1
-    opaque, alpha = understand(png((2, 1), bits, 0, [row], tRNS=struct.pack(">H", key)))
+    with Image.open(png((2, 1), bits, 0, [row], tRNS=struct.pack(">H", key))) as picture:
+        said = picture.info["transparency"]
+        opaque, alpha = tones.understand(picture)
+        assert picture.info["transparency"] == said  # further frames may follow
     assert np.asarray(alpha).tolist() == [[255, 0]]
     np.testing.assert_allclose(np.asarray(opaque)[0] / np.iinfo(np.asarray(opaque).dtype).max, [0, 1 / highest])
 

@@ -25,7 +25,7 @@ def find(info: Mapping[str, Any]) -> Profile | None:
     That is an ICC profile or, in a PNG file that has none, a gamma.
 
     Raises:
-        PipelineError: there is a profile, but it is broken.
+        PipelineError: there is a profile or a gamma, but it is broken.
     """
     if info.get("icc_profile", b"") != b"":
         try:
@@ -34,6 +34,8 @@ def find(info: Mapping[str, Any]) -> Profile | None:
             raise PipelineError(f"a broken colour profile; {_WAY_OUT}") from None
     gamma = info.get("gamma")
     if gamma and "srgb" not in info and not 0.95 < gamma * 2.2 < 1.05:  # libpng's threshold
+        if not 0.1 < gamma < 10:
+            raise PipelineError(f"a gamma of {gamma:g}, which no picture has; {_WAY_OUT}")
         return _grey_profile(b"para" + struct.pack(">IHHi", 0, 0, 0, round(65536 / gamma)))
     return None
 

@@ -51,7 +51,8 @@ def _split(picture: Image.Image, stored: samples.Stored) -> tuple[Image.Image, I
         alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
         return Image.fromarray(samples.to_16_bits(values, stored)), alpha
     if picture.has_transparency_data:
-        if key is not None:
+        if key != picture.info.get("transparency"):
+            picture = picture.copy()  # the one given stays as it is: further frames of it may follow
             picture.info["transparency"] = key
         opaque = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
         picture = picture.convert(f"{opaque}A")
