@@ -12,14 +12,28 @@ help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 install: .venv/installed ## Make a virtual environment in .venv, with what constraints.txt pins
+	@git rev-parse --git-dir >/dev/null 2>&1 || { test ! -e .git && $(NO_GIT) >.dvc/config.local; } || echo \
+		"git does not open this folder: install git, or say git config --global --add safe.directory '$(CURDIR)'" >&2
+
+# A zip of the project is no repository: DVC runs the study there, too, but keeps no experiments.
+NO_GIT := printf '[core]\n    no_scm = true\n'
+FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+UNFIT := is no Python 3.11 or newer with venv: install one, with python3-venv on Debian, or say make PYTHON=python3.12 …
 
 .venv/installed: pyproject.toml constraints.txt
+	@PATH="$(SYSTEM_PATH)" $(PYTHON) -c '$(FIT)' 2>/dev/null || { echo "error: $(PYTHON) $(UNFIT)" >&2; exit 1; }
 	PATH="$(SYSTEM_PATH)" $(PYTHON) -m venv .venv
 	python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+CODE := pipeline dvc.yaml
+SAME = for part in $(CODE); do diff -qr -x __pycache__ $$part demo/$$part >/dev/null 2>&1 || exit 1; done
+OLD = demo-$(shell date +%Y-%m-%d-%H%M%S)
+
 demo: install ## Run the whole study, in a copy of its own in demo/, on photographs that installed packages carry
-	@test -d demo || git clone --quiet . demo
+	@test ! -e demo || ($(SAME)) || { mv demo $(OLD) && echo "demo/ was of other code, it is $(OLD)/ now"; }
+	@test -e demo || { mkdir demo && tar -cf - --exclude __pycache__ $(CODE) params.yaml .dvcignore .dvc/config data/folder | \
+		tar -xf - -C demo && $(NO_GIT) >demo/.dvc/config.local; }
 	@sed -i.old 's/^case: .*/case: photos/' demo/params.yaml && rm demo/params.yaml.old
 	@cd demo && dvc repro
 	@echo

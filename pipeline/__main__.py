@@ -1,24 +1,51 @@
 """`python -m pipeline COMMAND`."""
 
+import os
 import sys
-import warnings
+from typing import NoReturn
 
-from pipeline import memory
-from pipeline.cli import app
-from pipeline.errors import PipelineError
+from pipeline import environment, memory
+from pipeline.errors import PipelineError, Stopped, Unread, printable
 
 TRAINING = {"pretrain", "train-unet", "train-gan"}
 
 
 def main() -> None:
-    """Run a command; a user's mistake ends in one line and an exit code that is not 0."""
-    # fastai scripts two functions with torch.jit when it is imported, of which torch warns.
-    warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+    """Run a command; what the user can mend ends in one line and an exit code that is not 0."""
     try:
+        environment.settle()
+        from pipeline.cli import app  # it imports what reads the environment
+
         app(prog_name="python -m pipeline")
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(error.exit_code, str(error))
+    except KeyboardInterrupt:
+        _end(Stopped.exit_code, "stopped; run the same command again")
+    except OSError as error:  # of which no command spoke
+        _end(1, f"{error.filename or 'output'}: {error.strerror or error}")
+    except SystemExit as end:
+        _end(end.code)
+    except Exception as error:
+        if not (line := environment.import_failure(error)):
+            raise
+        _end(1, line)
+
+
+def _end(code: int, line: str | None = None) -> NoReturn:
+    """Write what was printed, and a line about what is wrong."""
+    if line:
+        print(f"error: {printable(line)}", file=sys.stderr)
+    output = sys.__stdout__  # Typer may have put another, which keeps quiet, in the place of sys.stdout
+    try:
+        output.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # for what Python would still write
+        if isinstance(error, BrokenPipeError):
+            sys.exit(Unread.exit_code)
+        if not line:
+            print(f"error: output: {error.strerror}", file=sys.stderr)
+        sys.exit(code or 1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
-from pipeline import lock, params
-from pipeline.errors import PipelineError, ran_out_of_memory
+from pipeline import environment, lock, params
+from pipeline.errors import PipelineError, Stopped, Unread, ran_out_of_memory
+
+
+class Commands(TyperGroup):
+    """The commands as one; Ctrl-C, and output that nobody reads any more, end each in the same way."""
+
+    def invoke(self, ctx: typer.Context) -> None:
+        """Run the command that was asked for."""
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped(f"{ctx.invoked_subcommand}: stopped; run the same command again") from None
+        except BrokenPipeError:
+            raise Unread(f"{ctx.invoked_subcommand}: nobody reads what it says; run the same command again") from None
+
 
 app = typer.Typer(
+    cls=Commands,
     help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
     "Each command is a stage of the pipeline; `dvc repro` runs all that are out of date.",
     no_args_is_help=True,
@@ -42,6 +58,8 @@ def _stage(name: str) -> Iterator[params.Params]:
     try:
         with lock.alone(name):
             yield checked
+    except BrokenPipeError:
+        raise Unread(f"{name}: nobody reads what it says; run the same command again to go on") from None
     except Exception as error:
         if ran_out_of_memory(error):
             raise PipelineError(
@@ -182,6 +200,7 @@ def serve(
     ] = None,
 ) -> None:
     """Show a web page that colours photographs, until Ctrl-C."""
+    environment.without_network()
     from pipeline import serve
 
     serve.run(host, port, model, url)

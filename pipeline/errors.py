@@ -39,9 +39,15 @@ class PipelineError(Exception):
 
 
 class Stopped(PipelineError):
-    """Ctrl-C, with how to go on."""
+    """Ctrl-C, or another signal that ends a process, with how to go on."""
 
     exit_code = 130  # as the shell has it
+
+
+class Unread(PipelineError):
+    """Output that nobody reads any more, as with `| head -1`."""
+
+    exit_code = 141  # as the shell has it
 
 
 class ParamsError(PipelineError):

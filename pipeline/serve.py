@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pipeline import address
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
         PipelineError: there is no model, or nothing can listen there.
     """
     check_url(url)
-    listening = listen(host, port)
+    listening = address.listen(host, port)
     paths = find(model)
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that uploads are deleted then, too
         if signal.getsignal(ending) != signal.SIG_IGN:  # as `nohup` has it
@@ -47,7 +47,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
     with closing(Uploads()) as uploads, closing(Painter(paths)) as painter:
         server = http.server(make_app(list(paths), painter, uploads, host, url))
         signal.signal(signal.SIGHUP, server.handle_exit)
-        print(f"the page is at {url or f'http://{host}:{port}'}/ (Ctrl-C ends it)", flush=True)
+        print(f"the page is at {url or f'http://{address.in_url(host)}:{port}'}/ (Ctrl-C ends it)", flush=True)
         server.run([listening])
 
 
@@ -60,22 +60,6 @@ def check_url(url: str | None) -> None:
     parts = urlsplit(url or "http://localhost")
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
         raise PipelineError(f"--url {url}: given something else than http(s)://NAME or http(s)://NAME:PORT; give that")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        PipelineError: nothing can listen there.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = error.strerror.partition(" (")[0]
-        raise PipelineError(
-            f"--host {host} --port {port}: {reason}; give another port, or an address of this computer"
-        ) from None
 
 
 def find(model: str | None) -> dict[str, Path]:

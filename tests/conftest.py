@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import environment
 from pipeline.datasets import archive
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settled():
+    """The environment of the tests stays as it is when one of them runs a command in this very process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("settle", "without_network"):
+            patch.setattr(environment, name, lambda: None)
+        yield
 
 
 class Server(ThreadingHTTPServer):

@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import ssl
 import tarfile
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from pipeline import environment
 from pipeline.datasets import archive
 from pipeline.errors import PipelineError
 from pipeline.params import Archive
 from tests.archives import checksum, write_tar
+from tests.certificate import CERTIFICATE
 
 
 @pytest.fixture
@@ -94,6 +97,72 @@ def test_a_server_in_trouble_is_asked_again_for_what_is_lacking(server, publishe
         assert size // 2 - 100 < came[0] <= size // 2 < 3 * size // 4 - 200 < came[1] <= 3 * size // 4
     else:
         assert not came
+
+
+@pytest.fixture
+def unknown_signer(server, tmp_path, monkeypatch):
+    """Makes the server one of HTTPS, with a certificate that it has signed itself; its file."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "certificate.pem"
+    path.write_text(CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # a client that goes away
+    return path
+
+
+def test_a_certificate_that_is_not_trusted_is_named_with_the_ways_out_and_they_work(
+    server, published, unknown_signer, monkeypatch
+):
+    path, asked = published
+    asked = asked.model_copy(update={"urls": [url.replace("http:", "https:") for url in asked.urls]})
+    with pytest.raises(PipelineError) as raised:
+        archive.fetch(asked)
+    assert "no trusted connection (self-signed certificate); " in message(raised)
+    assert "set REQUESTS_CA_BUNDLE to a file" in message(raised)
+    assert cached(server) == []
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
+    with pytest.raises(PipelineError, match=r"/no/such/file\.pem; set REQUESTS_CA_BUNDLE to a file of certificates"):
+        archive.fetch(asked)
+    local = asked.model_copy(update={"urls": [path.as_uri()]})
+    assert archive.fetch(local) == path
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(unknown_signer))
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("proxy", ["closed", "socks5://127.0.0.1:1", "nonsense://", "http://[", "http://", "no proxy"])
+def test_a_proxy_that_does_not_do_is_one_line_with_the_way_out(server, published, closed_url, monkeypatch, proxy):
+    path, asked = published
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", closed_url.rpartition("/")[0] if proxy == "closed" else proxy)
+    with pytest.raises(PipelineError) as raised:
+        archive.fetch(asked)
+    assert ", by way of a proxy; set HTTPS_PROXY and HTTP_PROXY to http://NAME:PORT" in message(raised)
+    assert server.requested == []
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
+
+
+def test_a_cache_that_is_no_folder_or_nobodys_is_one_line(server, published, tmp_path, monkeypatch):
+    _, asked = published
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COLOURGAN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(PipelineError, match="set COLOURGAN_CACHE to a folder"):
+        archive.fetch(asked)
+    monkeypatch.setenv("COLOURGAN_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(PipelineError, match="no such home; set COLOURGAN_CACHE to a folder"):
+        archive.fetch(asked)
+    monkeypatch.setenv("COLOURGAN_CACHE", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home/.cache"))
+    monkeypatch.setattr(environment, "stand_in", tmp_path / "home")
+    with pytest.raises(PipelineError, match="no home folder to keep downloads in; set COLOURGAN_CACHE"):
+        archive.fetch(asked)
+    nobodys = asked.model_copy(update={"urls": ["~nobody-of-this-name/archive.tar.gz"]})
+    with pytest.raises(PipelineError, match="home directory"):
+        archive.fetch(nobodys)
 
 
 @pytest.mark.parametrize(

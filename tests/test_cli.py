@@ -164,3 +164,77 @@ def test_whatever_says_that_memory_ran_out_is_one_line_even_if_a_line_was_made_o
 def test_an_error_about_memory_that_is_not_scarce_is_no_lack_of_it(in_folder):
     with pytest.raises(RuntimeError, match="illegal memory access"), cli._stage("evaluate"):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+@pytest.mark.parametrize("command", [["evaluate"], ["report"]])  # a stage, and another
+def test_a_signal_is_one_line_and_the_code_that_a_shell_gives(tmp_path, command, name, code):
+    shutil.copy("params.yaml", tmp_path)
+    program = f"""
+import os, signal, sys, types
+from pipeline.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+stage = types.ModuleType("pipeline.{command[0]}")
+stage.run = lambda *_: os.kill(os.getpid(), signal.{name})
+sys.modules[stage.__name__] = stage
+main()
+"""
+    stopped = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert stopped.returncode == code
+    assert stopped.stderr.startswith(f"error: {command[0]}: stopped; run the same command again")
+    assert stopped.stderr.count("\n") == 1
+
+
+def shell(folder: Path, line: str) -> subprocess.CompletedProcess:
+    """A command as a shell runs it, P being `python -m pipeline`."""
+    environment = {"PYTHONPATH": str(ROOT), "P": f"{sys.executable} -m pipeline"}
+    return subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_output_that_cannot_be_written_is_one_line_and_no_success(tmp_path):
+    full = shell(tmp_path, "$P --help >/dev/full")
+    assert (full.returncode, full.stderr) == (1, "error: output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "letters", "said"),
+    [
+        (["report"], 10, b""),  # as of any program in a shell
+        (["report"], 10**6, b"error: report: nobody reads what it says; run the same command again\n"),
+        (["evaluate"], 10**6, b"error: evaluate: nobody reads what it says; run the same command again to go on\n"),
+    ],
+)
+def test_output_that_nobody_reads_any_more_ends_a_command_as_a_shell_has_it(tmp_path, command, letters, said):
+    shutil.copy("params.yaml", tmp_path)
+    program = f"""
+import sys, types
+from pipeline.__main__ import main
+stage = types.ModuleType("pipeline.{command[0]}")
+stage.run = lambda *_: print("." * {letters})
+sys.modules[stage.__name__] = stage
+main()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *command],
+        env={"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (said, 141)
+
+
+def test_closed_streams_are_nobodys_files(tmp_path):
+    assert shell(tmp_path, "$P --help <&- >&-").returncode == 0
+    closed = shell(tmp_path, "$P report >&-")
+    assert closed.returncode == 1
+    assert closed.stderr.count("\n") == 1
+    assert shell(tmp_path, "$P report >&- 2>&-").returncode == 1

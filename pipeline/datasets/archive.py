@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from tqdm import tqdm
 from urllib3.util import Retry
 
-from pipeline import lock
+from pipeline import environment, lock
 from pipeline.errors import PipelineError
 from pipeline.params import Archive
 
@@ -32,6 +33,11 @@ BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "leave": False, 
 LARGEST = 20 << 30  # bytes of a download; seven times the largest archive
 LONGEST_HEADER = SLACK = 1 << 20  # bytes of a header, and of all headers and what fills up the blocks
 OTHER_CACHE = "set COLOURGAN_CACHE to a folder on a local disk, with room, that may be written"
+CERTIFICATES = (
+    "if your network has certificates of its own, set REQUESTS_CA_BUNDLE to a file of them; "
+    "or fetch the file by other means and give its file:///…"
+)
+PROXIES = "set HTTPS_PROXY and HTTP_PROXY to http://NAME:PORT and unset ALL_PROXY, or name the server in NO_PROXY"
 WAY_OUT = "give the URL and checksum of the published archive under datasets in params.yaml"
 
 # Makes an array of a member of an archive, given the open member and its size in bytes; ValueError if it cannot.
@@ -55,8 +61,15 @@ class _BrokeOff(Exception):
 
 
 def cache() -> Path:
-    """Where downloads are kept: outside the repository, so that queued experiments share them."""
-    return Path(os.environ.get("COLOURGAN_CACHE") or pooch.os_cache("colourgan")).expanduser()
+    """Where downloads are kept: outside the repository, so that queued experiments share them.
+
+    Raises:
+        PipelineError: COLOURGAN_CACHE is no such place.
+    """
+    try:
+        return Path(os.environ.get("COLOURGAN_CACHE") or pooch.os_cache("colourgan")).expanduser()
+    except RuntimeError:  # it begins with the home of somebody whom the system does not know
+        raise PipelineError(f"COLOURGAN_CACHE={os.environ['COLOURGAN_CACHE']}: no such home; {OTHER_CACHE}") from None
 
 
 def fetch(archive: Archive) -> Path:
@@ -100,16 +113,17 @@ def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
         case "file":
             return _local(Path(url2pathname(parts.path)), archive)
         case "":
-            return _local(Path(url).expanduser(), archive)
+            return _local(Path(url), archive)
         case scheme:
             raise _Unusable(f"{scheme} is not supported, give http, https, file or a path")
 
 
 def _local(path: Path, archive: Archive) -> Path:
     try:
+        path = path.expanduser()
         given = pooch.file_hash(path, _algorithm(archive))
-    except OSError as error:
-        raise _Unusable(error.strerror) from None
+    except (OSError, RuntimeError) as error:  # the latter of somebody's home whom the system does not know
+        raise _Unusable(getattr(error, "strerror", error)) from None
     if given != _digest(archive):
         raise _Unusable(_wrong(given, archive))
     return path
@@ -117,6 +131,8 @@ def _local(path: Path, archive: Archive) -> Path:
 
 def _download(url: str, archive: Archive, stored: Path) -> Path:
     """Download into the cache. The file comes to its place only once its checksum is right."""
+    if environment.stand_in in stored.parents:
+        raise PipelineError(f"there is no home folder to keep downloads in; {OTHER_CACHE}")
     part = stored.with_name("part")
     try:
         stored.parent.mkdir(parents=True, exist_ok=True)
@@ -136,9 +152,12 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
         part.unlink()
         raise
     except requests.RequestException as error:
-        raise _Unusable(_reason(error)) from None
+        proxy = requests.utils.get_environ_proxies(url) and not isinstance(error, requests.HTTPError)
+        raise _Unusable(_reason(error) + (f", by way of a proxy; {PROXIES}" if proxy else "")) from None
     except OSError as error:
-        raise PipelineError(f"{stored.parent}: {error.strerror or error}; {OTHER_CACHE}") from None
+        if error.errno is None:  # of requests, about REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE
+            raise _Unusable(f"{error}; set REQUESTS_CA_BUNDLE to a file of certificates, or unset it") from None
+        raise PipelineError(f"{stored.parent}: {error.strerror}; {OTHER_CACHE}") from None
     return stored
 
 
@@ -205,7 +224,8 @@ def _reason(error: requests.RequestException) -> str:
         case requests.Timeout():
             return f"no answer for {TIMEOUT} seconds"
         case requests.exceptions.SSLError():
-            return "no trusted connection"
+            why = re.search(r"verify failed: (.*?)[.]? \(", str(error))
+            return f"no trusted connection{f' ({why[1]})' if why else ''}; {CERTIFICATES}"
         case requests.exceptions.ChunkedEncodingError():
             return "connection broke off"
         case requests.ConnectionError() if "Read timed out" in str(error):

@@ -1,0 +1,136 @@
+"""What a process finds around it: settings of libraries, folders, streams, signals, made such that any command can run.
+
+The rule: what a command does is set by params.yaml and its own options. So settings of the libraries that we build on
+do not come in from environment variables. The user's are where things are (COLOURGAN_CACHE, HOME, TMPDIR, XDG_*), how
+the network is reached (proxies, certificates), how a terminal shows things, and which processors are used.
+"""
+
+import atexit
+import getpass
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from pathlib import Path
+from types import FrameType
+
+from pipeline.errors import PipelineError, Stopped
+
+# How the names of variables begin that libraries would read: of Typer, tqdm, fastai, matplotlib, torch, scikit-learn,
+# SciPy, pandas, and, for the page, Gradio, Hugging Face and uvicorn.
+LIBRARIES = (
+    *("TYPER_", "_TYPER_", "TERMINAL_WIDTH", "TQDM_", "FASTAI_", "DEFAULT_GPU", "RANK", "WORLD_SIZE", "MPLBACKEND"),
+    *("MATPLOTLIBRC", "TORCH_LOGS", "TORCH_TRACE", "SKLEARN_", "SCIPY_", "PANDAS_", "PYTHONWARNINGS"),
+    *("GRADIO_", "HF_", "HUGGING", "SPACE", "SYSTEM", "OAUTH_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
+)
+NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
+UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # Python's default
+
+stand_in: Path | None = None  # for a home folder that is not there; it goes with the process
+
+
+def settle() -> None:
+    """Make this process one in which any command can run; nothing but Python's own library may be imported before.
+
+    Raises:
+        PipelineError: there is no folder for temporary files.
+    """
+    _open_streams()
+    _heed_signals()
+    for name, value in list(os.environ.items()):
+        relative = name.startswith("XDG_") and name.endswith("_HOME") and not Path(value).is_absolute()
+        if name.startswith(LIBRARIES) or relative:  # which the standard has ignored, too
+            del os.environ[name]
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}  # no windows, and plots that look the same for all
+    for name in ("COLUMNS", "LINES"):
+        if not os.environ.get(name, "").strip("0").isdecimal():
+            os.environ.pop(name, None)
+    warnings.resetwarnings()  # -W error would have libraries fail of what their authors tell each other
+    for category in UNHEARD:
+        warnings.simplefilter("ignore", category)
+    # fastai scripts two functions with torch.jit when it is imported, of which torch warns.
+    warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+    _find_folders()
+
+
+def without_network() -> None:
+    """Forget proxies and certificates, which the page's server would use, or fail of, when it looks for itself."""
+    for name in list(os.environ):
+        if name.lower() in NETWORK:
+            del os.environ[name]
+
+
+def _open_streams() -> None:
+    """Streams that show any letter, and that are there, lest a file that is opened next be taken for one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            stream = open(number, mode, closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        elif mode == "w":
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _heed_signals() -> None:
+    """End by SIGTERM and SIGHUP as by Ctrl-C: everything is closed, and one line says how to go on."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has but one of them
+        if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    Stopped.exit_code = 128 + number
+    raise KeyboardInterrupt
+
+
+def _find_folders() -> None:
+    """A home and a user's name, which libraries want when they are imported, and a folder for temporary files."""
+    global stand_in
+    try:
+        os.environ["TMPDIR"] = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise PipelineError(
+            "no folder for temporary files may be written; make room there, or set TMPDIR to a folder that may be"
+        ) from None
+    try:
+        home = Path.home()
+    except RuntimeError:  # HOME is not set, and the system does not know the user
+        home = None
+    if not home or not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
+        stand_in = Path(tempfile.mkdtemp(prefix="colourgan-home-"))
+        atexit.register(shutil.rmtree, stand_in, ignore_errors=True)
+        os.environ["HOME"] = str(stand_in)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"user-{os.getuid()}"
+
+
+def import_failure(error: Exception) -> str | None:
+    """A line about a library that could not be imported, as of a setting that it does not know, or half installed.
+
+    Args:
+        error: what ended the command.
+
+    Returns:
+        None if it was raised by anything but a library's import.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    importing = [frame.f_globals["__name__"] for frame in frames if frame.f_code.co_name == "<module>"]
+    libraries = [name.partition(".")[0] for name in importing if name.partition(".")[0] not in ("__main__", "pipeline")]
+    library = libraries[0] if libraries else getattr(error, "name", None)  # of an ImportError
+    if not library:
+        return None
+    reason = " ".join(str(error).split())
+    return (
+        f"{library} cannot be imported: {type(error).__name__}: {reason}; unset what the environment has for it, "
+        "or delete .venv and run `make install`"
+    )
