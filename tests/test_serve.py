@@ -23,7 +23,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
-from pipeline import __main__, models, page, serve
+from pipeline import __main__, address, models, page, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
 from pipeline.serving import files, gate, http
@@ -116,7 +116,7 @@ def free_port():
 @contextmanager
 def served(painter, uploads, host="127.0.0.1"):
     """The address of a page."""
-    listening = serve.listen(host, 0)
+    listening = address.listen(host, 0)
     server = http.server(serve.make_app(list(TINTS), painter, uploads, host, "https://photos.example"))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
