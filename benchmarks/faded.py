@@ -1,7 +1,7 @@
 """What usual black and white points bring on faded pictures: `python benchmarks/faded.py models/unet.safetensors`.
 
 Skill on the validation pictures in data/target, their L* as it is and squeezed; the network is shown it as it is, and
-as photographs are shown (pipeline/levels.py). The first line must be the same twice: usual pictures stay as they are.
+as photographs are shown (pipeline/levels.py). The first line should hardly differ: usual pictures stay as they are.
 """
 
 import argparse

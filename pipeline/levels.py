@@ -12,10 +12,10 @@ from pipeline.colour import Array
 
 SHARE = 0.01  # of the pixels may be darker than the black point, and as many lighter than the white point
 # L* of black and white points, of the training pictures of CIFAR-10's copy, the median, and where moving them begins
-# and ends: 0.7 % of those pictures have a lighter black or a darker white than where it begins.
+# and ends: 0.9 % of those pictures have a lighter black or a darker white than where it begins.
 BLACK, BLACK_BEGINS, BLACK_ENDS = 8, 46, 56
 WHITE, WHITE_BEGINS, WHITE_ENDS = 90, 52, 44
-CONTRAST = 3  # at most so many times as much: noise on a blank page shall not become a picture
+CONTRAST = 3  # at most so many times as much for each point: noise on a blank page shall not become a picture
 
 
 def usual(l: Array) -> Array:  # noqa: E741
