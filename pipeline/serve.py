@@ -46,8 +46,10 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
 
     with closing(Uploads()) as uploads, closing(Painter(paths)) as painter:
         server = http.server(make_app(list(paths), painter, uploads, host, url))
-        signal.signal(signal.SIGHUP, server.handle_exit)
-        print(f"the page is at {url or f'http://{address.in_url(host)}:{port}'}/ (Ctrl-C ends it)", flush=True)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, server.handle_exit)  # uvicorn knows the other two
+        shown = url or f"http://{address.in_url(host)}:{port}"
+        print(f"the page is at {shown.rstrip('/')}/ (Ctrl-C ends it)", flush=True)
         server.run([listening])
 
 
@@ -119,7 +121,10 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
         app,
         hosts=gate.hosts(host, url),
         is_upload=uploads.has,
-        functions={number: len(function.inputs) for number, function in built.fns.items()},
+        functions={
+            number: [isinstance(block, gradio.File) for block in function.inputs]
+            for number, function in built.fns.items()
+        },
         left=painter.leave,
         megabytes=page.MEGABYTES,
     )

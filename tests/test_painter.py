@@ -96,6 +96,7 @@ def test_a_process_that_died_while_nobody_painted_is_replaced(paints, photograph
 
 def test_who_leaves_is_not_waited_for(paints, photograph, monkeypatch):
     os.kill(paints._process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(painter, "LEFT", 0)
     leaving = iter(("nobody", "another", "somebody"))
     monkeypatch.setattr(paints, "_memory", lambda: paints.leave(next(leaving)) or 0)  # as it reads
     with pytest.raises(PipelineError, match="nobody waits for it"):

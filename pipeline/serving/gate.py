@@ -71,7 +71,7 @@ class Gate:
         app: what is behind it.
         hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
         is_upload: whether a path is that of an upload.
-        functions: what a page can ask for: id → how many values it takes.
+        functions: what a page can ask for: id → for each value that it takes, whether that is a file, or none.
         left: called with the session of a visitor who no longer waits for an answer.
         megabytes: of an upload, at most.
     """
@@ -82,7 +82,7 @@ class Gate:
         *,
         hosts: Mapping[str, str],
         is_upload: Callable[[str], bool],
-        functions: Mapping[int, int],
+        functions: Mapping[int, list[bool]],
         left: Callable[[str], None],
         megabytes: int,
     ):
@@ -141,7 +141,7 @@ class Gate:
         host = given[0].lower() if len(given) == 1 else ""
         if host in self.hosts:
             return self.hosts[host]
-        name = re.sub(r":\d{1,5}$", "", host)
+        name = re.sub(r":[0-9]{1,5}$", "", host)
         if name in self.hosts or name == "localhost" or _is_number(name):
             return "http"
         raise Refusal(421, "There is no page of that name here; ask whoever runs it for its address.")
@@ -161,7 +161,7 @@ class Gate:
             call = _Call.model_validate_json(body)
         except ValidationError:
             raise Refusal(422, "The page asks in another way.") from None
-        if self.functions.get(call.fn_index) != len(call.data):
+        if self.functions.get(call.fn_index) != [isinstance(value, _File | None) for value in call.data]:
             raise Refusal(422, "The page asks in another way.")
         if not all(self.is_upload(value.path) for value in call.data if isinstance(value, _File)):
             raise Refusal(422, "This photograph is no longer here, or never was; upload it again.")

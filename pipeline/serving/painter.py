@@ -16,6 +16,7 @@ import psutil
 from pipeline.errors import PipelineError, printable
 
 DEADLINE = 30  # seconds for one photograph; the largest one takes about 4 where nothing else runs
+LEFT = 5  # seconds after which a photograph that nobody waits for is given up; before, loading models takes longer
 LOADING = 120  # seconds for the models
 MEMORY = 3 << 30  # bytes beyond what the models take; the largest photograph needs a third of that
 POLL = 0.05  # seconds from one look at the process to the next
@@ -123,13 +124,14 @@ class Painter:
             raise _Ended("the painting process had ended; ask again") from None
 
     def _answer(self, seconds: float, memory: float = float("inf")) -> dict[str, str]:
-        deadline, pipe, line = time.monotonic() + seconds, self._process.stdout.fileno(), b""
+        began, pipe, line = time.monotonic(), self._process.stdout.fileno(), b""
         while not line.endswith(b"\n"):
-            if time.monotonic() > deadline:
+            taken = time.monotonic() - began
+            if taken > seconds:
                 raise _Ended(f"takes too long: more than {seconds} seconds; save it as JPEG or PNG, or make it smaller")
             if self._memory() > memory:
                 raise _Ended("takes too much memory; save it as JPEG or PNG, or make it smaller")
-            if self._visitor is None:
+            if self._visitor is None and taken > LEFT:
                 raise _Ended("nobody waits for it any longer; ask again")
             if select.select([pipe], [], [], POLL)[0]:
                 part = os.read(pipe, ANSWER)
