@@ -169,11 +169,14 @@ def colourise(
     force: Annotated[
         bool, typer.Option("--force", help="Replace files that are no results of colourise, too.")
     ] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Colour JPEGs whose end is missing, too; what is not there is grey.")
+    ] = False,
 ) -> None:
     """Colour photographs, at their full size, into another folder."""
     from pipeline import colourise_files
 
-    colourise_files.run(photos, out, model, size, compare, force)
+    colourise_files.run(photos, out, model, size, compare, force, damaged)
 
 
 @app.command()

@@ -88,7 +88,13 @@ class Tally:
 
 
 def run(
-    photos: Sequence[Path], out: Path, model: str | None, size: int | None, compared: bool, force: bool = False
+    photos: Sequence[Path],
+    out: Path,
+    model: str | None,
+    size: int | None,
+    compared: bool,
+    force: bool = False,
+    damaged: bool = False,
 ) -> None:
     """Colour photographs into a folder, or draw what U-Net and GAN make of each.
 
@@ -99,6 +105,7 @@ def run(
         size: pixels of the shorter side of what the network sees.
         compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
         force: replace files that are no results.
+        damaged: colour JPEGs whose end is missing, too.
 
     Raises:
         PipelineError: something is wrong with the arguments, and nothing is written; or with some of the photographs,
@@ -111,7 +118,7 @@ def run(
         painter = load_painter(model, size or SIZE, compared)
         destinations.make(out)
         plan.failed.update(destinations.tell_apart(plan.targets, out))
-        colour_all(plan, painter, tally, force)
+        colour_all(plan, painter, tally, force, damaged)
     print(tally.summary(out, len(plan.results)))
     if tally.failed:
         raise PipelineError(f"{tally.failed} of {tally.total} failed, for the reasons above")
@@ -146,7 +153,7 @@ def find_model(name: str) -> Path:
     raise PipelineError(f"--model {name}: there is no {path}; {allowed}")
 
 
-def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool) -> None:
+def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged: bool = False) -> None:
     """Read, paint and write photographs, several at a time; each is written whole or not at all.
 
     Args:
@@ -154,11 +161,13 @@ def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool) -> None:
         painter: what makes the results.
         tally: counts what becomes of them.
         force: replace files that are no results.
+        damaged: colour JPEGs whose end is missing, too.
     """
     tally.total = len(plan.targets.keys() | plan.failed.keys())
     todo = {source: target for source, target in plan.targets.items() if source not in plan.failed}
     Image.init()  # finds Pillow's formats, once and not in several threads
-    look = partial(_look, targets=plan.targets, taken=frozenset(plan.targets.values()), made=painter.made, force=force)
+    taken, read = frozenset(plan.targets.values()), partial(reading.read, damaged=damaged)
+    look = partial(_look, targets=plan.targets, taken=taken, made=painter.made, force=force, read=read)
     with ThreadPoolExecutor(THREADS) as pool, tqdm(desc="colouring", unit=" photographs", disable=None) as bar:
         bar.reset(tally.total)
         for source, reason in plan.failed.items():
@@ -195,7 +204,14 @@ def _ahead(
     yield from begun
 
 
-def _look(source: Path, targets: Mapping[Path, Path], taken: frozenset[Path], made: Made, force: bool) -> Job | None:
+def _look(
+    source: Path,
+    targets: Mapping[Path, Path],
+    taken: frozenset[Path],
+    made: Made,
+    force: bool,
+    read: Callable[[Path], Photograph],
+) -> Job | None:
     """What there is to do for a photograph; None if its result is there already.
 
     Raises:
@@ -208,7 +224,10 @@ def _look(source: Path, targets: Mapping[Path, Path], taken: frozenset[Path], ma
     others = {destinations.elsewhere(target, kind) for kind in destinations.SUFFIXES if kind != planned}
     if made in (writing.made(path) for path in (target, *(others - taken))):
         return None
-    photograph = reading.read(source)
+    try:
+        photograph = read(source)
+    except reading.Damaged as error:
+        raise PipelineError(f"{error}, or have what is there coloured by --damaged") from None
     kind = writing.fit(planned, photograph)
     if kind != planned:
         target = destinations.elsewhere(target, kind)

@@ -584,3 +584,70 @@ def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
 
 def test_help_says_how_large_a_picture_the_network_sees(run):
     assert f"by default {SIZE}" in " ".join(run("--help")[1].replace("│", " ").split())
+
+
+def test_pictures_that_are_not_read_are_no_success(run):
+    save("photos/a.jpg")
+    save("photos/without a suffix", format="PNG")
+    Path("photos/b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    Path("photos/c.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    for name in ("film.mpg", "notes.txt", "a.xmp"):
+        Path("photos", name).write_bytes(b"\0\0\1\xba none of ours")
+    code, output, errors = run("photos", "--out", "out")
+    assert (code, output) == (1, "written: 2 photographs in out\n")
+    assert files("out") == ["a.jpg", "without a suffix.png"]
+    assert errors == [
+        "photos: files of other kinds passed over: 1 .xmp, 1 .mpg, 1 .txt",
+        "photos/b.heic: HEIC or HEIF, which is not read here; save it as JPEG, PNG or TIFF",
+        "photos/c.jpg: PostScript, which is not read here; export it as PNG or TIFF",
+        "error: 2 of 4 failed, for the reasons above",
+    ]
+
+
+def test_pages_and_frames_become_pages_and_frames_whatever_the_file_is_called(run):
+    frames = [Image.linear_gradient("L").resize((40, 30)).rotate(angle) for angle in (0, 90, 180)]
+    for name, kind in (("a.gif", "GIF"), ("b.webp", "WEBP"), ("c.tif", "TIFF"), ("d.jpg", "GIF"), ("e.jpg", "TIFF")):
+        frames[0].save(name, kind, save_all=True, append_images=frames[1:], duration=[40, 200, 1000])
+    for _ in range(2):
+        code, _, errors = run("a.gif", "b.webp", "c.tif", "d.jpg", "e.jpg", "--out", "out")
+        assert (code, errors) == (0, [])
+        assert files("out") == ["a.gif.png", "b.webp", "c.tif", "d.jpg.png", "e.jpg.tif"]
+    for name in files("out"):
+        with Image.open(Path("out") / name) as coloured:
+            assert coloured.n_frames == 3
+            for number, frame in enumerate(frames):
+                coloured.seek(number)
+                grey = np.asarray(coloured.convert("L")).astype(int)
+                assert np.abs(grey - np.asarray(frame)).mean() < 15
+
+
+def test_what_is_left_out_of_a_result_is_told(run):
+    save("a.tif", xmp=b"not XMP")
+    save("b.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (20, 15))])
+    code, _, errors = run("a.tif", "b.jpg", "--out", "out")
+    assert code == 0
+    assert sorted(line.partition(" (")[0] for line in errors) == [
+        "a.tif: left out: XMP",
+        "b.jpg: left out: what follows the photograph in its file: another view, a gain map or depths",
+    ]
+
+
+def test_a_jpeg_whose_end_is_missing_is_coloured_if_one_asks_for_it(run):
+    content = save("a.jpg").read_bytes()
+    Path("a.jpg").write_bytes(content[:-2])
+    code, _, errors = run("a.jpg", "--out", "out")
+    assert (code, files("out")) == (1, [])
+    assert errors[0].endswith("give another copy of it, or have what is there coloured by --damaged")
+    code, _, errors = run("a.jpg", "--out", "out", "--damaged")
+    assert (code, errors) == (0, ["a.jpg: its end is missing; what is not there is grey"])
+    with Image.open("out/a.jpg") as coloured:
+        assert coloured.size == (40, 30)
+
+
+def test_broken_metadata_are_one_line(run):
+    exif = Image.Exif()
+    exif[0x010E], exif[0x010F] = "a description of some length", "a camera"
+    content = save("a.jpg", exif=exif).read_bytes()
+    Path("a.jpg").write_bytes(content.replace(b"\0\x1d\0\0\0", b"\0\x1d\x7f\0\0", 1))
+    code, _, errors = run("a.jpg", "--out", "out")
+    assert (code, errors) == (0, ["a.jpg: left out: 1 EXIF or TIFF tags (broken)"])

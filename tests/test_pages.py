@@ -167,7 +167,7 @@ def test_a_jpeg_whose_end_is_missing_is_read_if_one_asks_for_it(tmp_path, missin
     with pytest.raises(reading.Damaged, match="its end is missing"):
         reading.read(tmp_path / "a.jpg")
     photograph = reading.read(tmp_path / "a.jpg", damaged=True)
-    assert photograph.told == ["its end is missing, and grey in the result"]
+    assert photograph.told == ["its end is missing; what is not there is grey"]
     whole = np.asarray(reading.read(tmp_path / "whole.jpg", damaged=True).pages[0].opaque)
     assert np.array_equal(np.asarray(photograph.pages[0].opaque)[:180], whole[:180])
     with pytest.raises(reading.Damaged):  # nothing of it stays switched on

@@ -73,7 +73,7 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
         file.seek(0)
         ended = io.BytesIO(file.read() + END)
     photograph = pages.read(ended, kind, smallest, most)
-    return photograph._replace(told=[*photograph.told, "its end is missing, and grey in the result"])
+    return photograph._replace(told=[*photograph.told, "its end is missing; what is not there is grey"])
 
 
 def reason(error: Exception) -> str:
@@ -90,8 +90,10 @@ def reason(error: Exception) -> str:
 def large_ones() -> Iterator[None]:
     """Photographs of 90 to 180 megapixels are read without a warning: a camera can. Larger ones stay an error.
 
-    For the main thread: Python's warnings are the same for all threads.
+    Nor does Pillow warn of broken metadata, in lines of its own: `read` tells what is left out. For the main thread:
+    Python's warnings are the same for all threads.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         yield

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pipeline.photographs import tags, xmp
+from pipeline.photographs import formats, tags, xmp
 from pipeline.photographs.carried import IPTC, RESOLUTION_UNIT, SOFTWARE, X_RESOLUTION, XMP, Y_RESOLUTION, Carried
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tags import ASCII, BYTE, RATIONAL, SHORT, UNDEFINED, Tag, Tags
@@ -77,7 +77,7 @@ def save(
 def made(path: Path) -> Made | None:
     """What a result was made of; None if the file is not a whole one of ours."""
     try:
-        with path.open("rb") as file, Image.open(file, formats=list(OPTIONS)) as picture:
+        with formats.open_file(path) as file, Image.open(file, formats=list(OPTIONS)) as picture:
             return xmp.made_of(picture.info["xmp"]) if _is_whole(file, picture.format) else None
     except Exception:  # a broken file makes Pillow's readers stumble over just about anything
         return None
