@@ -622,12 +622,12 @@ def test_pages_and_frames_become_pages_and_frames_whatever_the_file_is_called(ru
 
 
 def test_what_is_left_out_of_a_result_is_told(run):
-    save("a.tif", xmp=b"not XMP")
+    save("a.webp", xmp=b"not XMP")
     save("b.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (20, 15))])
-    code, _, errors = run("a.tif", "b.jpg", "--out", "out")
+    code, _, errors = run("a.webp", "b.jpg", "--out", "out")
     assert code == 0
     assert sorted(line.partition(" (")[0] for line in errors) == [
-        "a.tif: left out: XMP",
+        "a.webp: left out: XMP",
         "b.jpg: left out: what follows the photograph in its file: another view, a gain map or depths",
     ]
 
