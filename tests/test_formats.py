@@ -37,7 +37,7 @@ def tiff(*directories, magic=b"II\x2a\0"):
 def test_what_is_read_is_known_by_its_content_whatever_its_name(tmp_path, kind, name):
     path = tmp_path / name
     path.write_bytes(encoded(kind))
-    assert reading.find(tmp_path) == [path]
+    assert reading.find(tmp_path).files == [path]
     (page,) = reading.read(path).pages
     assert page.opaque.size == (20, 10)
 
@@ -94,7 +94,7 @@ def test_what_is_not_read_is_named_with_the_way_out(tmp_path, name, content):
         path.write_bytes(content)
         with pytest.raises(PipelineError, match=f"^{name}, which is not read here; (save|export|develop) it "):
             reading.read(path)
-        assert path in reading.find(tmp_path)
+        assert path in reading.find(tmp_path).files
 
 
 def test_raw_data_that_begin_as_a_tiff_does_are_known_by_their_suffix(tmp_path):
@@ -118,7 +118,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path, capsys, name):
     }
     path = tmp_path / name
     path.write_bytes(content.get(path.suffix, b"BMW, and P5 of the list"))
-    assert reading.find(tmp_path) == []
+    assert reading.find(tmp_path).files == []
     assert capsys.readouterr().err.endswith(f"files of other kinds passed over: 1 {path.suffix or name}\n")
 
 
@@ -126,7 +126,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path, capsys, name):
 @pytest.mark.parametrize("content", [b"", b"I am a photograph"])
 def test_what_claims_to_be_a_picture_fails_by_name(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    assert reading.find(tmp_path) == [tmp_path / name]
+    assert reading.find(tmp_path).files == [tmp_path / name]
     with pytest.raises(PipelineError, match="not a picture that" if content else "an empty file"):
         reading.read(tmp_path / name)
 
@@ -137,7 +137,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, make, monkeypatch):
     make("a.jpg")
     with pytest.raises((PipelineError, OSError)):
         reading.read(tmp_path / "a.jpg")
-    assert reading.find(tmp_path) == []
+    assert reading.find(tmp_path).files == []
 
 
 def test_a_device_is_no_picture():
@@ -173,7 +173,7 @@ def test_damaged_files_fail_and_nothing_worse(tmp_path, seed):
         for _ in range(6):
             content[dice.randrange(4, len(content))] = dice.randrange(256)
         (tmp_path / "a").write_bytes(content[: dice.randrange(8, len(content) + 1)])
-        assert reading.find(tmp_path) in ([], [tmp_path / "a"])
+        assert reading.find(tmp_path).files in ([], [tmp_path / "a"])
         try:
             outcome = str(reading.read(tmp_path / "a").pages)
         except Exception as error:
