@@ -1,5 +1,6 @@
 import os
 import resource
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,19 +46,21 @@ def somebody(folder: Path):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A folder with params.yaml, an epoch of everything, and a few pictures."""
+def project(monkeypatch):
+    """A folder, which somebody else can reach, with params.yaml, an epoch of everything, and a few pictures."""
     content = yaml.safe_load(Path("params.yaml").read_text())
     content["case"] = "photos"
     for section in (*content["pretrain"].values(), content["unet"], content["gan"]):
         section["epochs"] = 1
     content["evaluate"] |= {"resamples": 100, "grid": 4}
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(yaml.safe_dump(content))
     pictures = store.Split(*draw(16, 16, np.random.default_rng(0)))
-    for role in DATA.values():
-        store.write(role, {"name": "few", "classes": ["a"] * 10}, dict.fromkeys(store.SPLITS, pictures))
-    return tmp_path
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.chdir(folder)
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+        for role in DATA.values():
+            store.write(role, {"name": "few", "classes": ["a"] * 10}, dict.fromkeys(store.SPLITS, pictures))
+        yield Path(folder)
+        monkeypatch.undo()  # out of the folder, before it goes
 
 
 def run(stage: str):
@@ -103,7 +106,7 @@ def test_a_folder_that_cannot_be_written_is_named(project):
 
 
 def test_a_folder_that_may_not_be_written_is_one_line_and_the_next_run_goes_on(project):
-    here = Path()  # which somebody else can reach
+    here = Path()
     for stage, folders in (
         ("download target", ["data"]),
         ("pretrain encoder", ["models", "plots", "metrics", "checkpoints"]),
