@@ -8,18 +8,21 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 
 from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.photographs import formats
+from pipeline.serving.http import CONNECTIONS
 from pipeline.serving.painter import Painter
+from pipeline.serving.turns import Turns
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 RESULT = 256 << 20  # bytes of what a photograph becomes, at most
-WAITING = 32  # photographs in the queue, at most; whoever sends another is told to come back later
+WAITING = 32  # photographs in the queue, at most; whoever sends most is told to come back later
 SUFFIXES = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
 SIZES = sorted({32, SIZE, 64, 128, 256})
 
@@ -49,17 +52,23 @@ h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !impor
 """
 
 
-def build(models: Sequence[str], painter: Painter, uploads: Uploads) -> gr.Blocks:
+def build(models: Sequence[str], painter: Painter, uploads: Uploads, turns: Turns) -> gr.Blocks:
     """The page.
 
     Args:
         models: names of what there is to choose from; the first is chosen at first.
         painter: what paints; this process opens no picture.
         uploads: where files are.
+        turns: of those who wait.
     """
 
-    def answer(file: dict[str, Any] | None, model: str, size: int, request: gr.Request) -> list[dict[str, Any]]:
-        return colour(models, painter, uploads, request.session_hash, file, model, size)
+    async def answer(file: dict[str, Any] | None, model: str, size: int, request: gr.Request) -> list[dict[str, Any]]:
+        visitor = request.session_hash
+        try:
+            async with turns.turn(request.client.host, visitor):
+                return await run_in_threadpool(colour, models, painter, uploads, visitor, file, model, size)
+        except PipelineError as error:
+            return _show(reason=str(error))
 
     with gr.Blocks(title="ColourGAN", analytics_enabled=False) as page:
         gr.Markdown(WELCOME)
@@ -95,12 +104,12 @@ def build(models: Sequence[str], painter: Painter, uploads: Uploads) -> gr.Block
             [photo, model, size],
             [slider, download, refusal],
             preprocess=False,  # Gradio would open a file, and raise where there is another choice
-            concurrency_limit=1,  # memory for one photograph at a time
+            concurrency_limit=None,  # those who wait take turns
             trigger_mode="always_last",
             show_progress_on=photo,
             api_visibility="private",
         )
-    page.queue(max_size=WAITING, api_open=False)
+    page.queue(max_size=CONNECTIONS, api_open=False)
     return page
 
 

@@ -98,8 +98,10 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     from pipeline import page
     from pipeline.serving import gate
     from pipeline.serving.files import Files
+    from pipeline.serving.turns import Turns
 
-    built = page.build(names, painter, uploads)
+    turns = Turns(page.WAITING)
+    built = page.build(names, painter, uploads, turns)
     built.state_session_capacity = SESSIONS
     app = Starlette(routes=Files(uploads, page.MEGABYTES, page.SUFFIXES).routes)
     gradio.mount_gradio_app(
@@ -125,6 +127,6 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
             number: [isinstance(block, gradio.File) for block in function.inputs]
             for number, function in built.fns.items()
         },
-        left=painter.leave,
+        left=[turns.leave, painter.leave],
         megabytes=page.MEGABYTES,
     )

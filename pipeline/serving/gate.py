@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, computed_field
@@ -72,7 +72,7 @@ class Gate:
         hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
         is_upload: whether a path is that of an upload.
         functions: what a page can ask for: id → for each value that it takes, whether that is a file, or none.
-        left: called with the session of a visitor who no longer waits for an answer.
+        left: called, each, with the session of a visitor who no longer waits for an answer.
         megabytes: of an upload, at most.
     """
 
@@ -83,7 +83,7 @@ class Gate:
         hosts: Mapping[str, str],
         is_upload: Callable[[str], bool],
         functions: Mapping[int, list[bool]],
-        left: Callable[[str], None],
+        left: Sequence[Callable[[str], None]],
         megabytes: int,
     ):
         self.app, self.hosts, self.is_upload, self.functions = app, hosts, is_upload, functions
@@ -110,7 +110,9 @@ class Gate:
                 await PlainTextResponse("Something went wrong here.", 500)(scope, receive, send)
         finally:
             if scope["path"] == ANSWERS:
-                self.left(*parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[:1])
+                visitor = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+                for leave in self.left:
+                    leave(visitor)
 
     def _checked(self, scope: Scope) -> Scope:
         """The request, without what only a proxy could know, and anybody can claim."""
