@@ -170,7 +170,7 @@ def colourise(
         bool, typer.Option("--force", help="Replace files that are no results of colourise, too.")
     ] = False,
     damaged: Annotated[
-        bool, typer.Option("--damaged", help="Colour JPEGs whose end is missing, too; what is not there is grey.")
+        bool, typer.Option("--damaged", help="Colour JPEGs whose end is missing, too; what there was in it is grey.")
     ] = False,
 ) -> None:
     """Colour photographs, at their full size, into another folder."""

@@ -222,7 +222,8 @@ def _look(
     target = targets[source]
     planned = destinations.FORMATS[target.suffix.lower()]
     others = {destinations.elsewhere(target, kind) for kind in destinations.SUFFIXES if kind != planned}
-    if made in (writing.made(path) for path in (target, *(others - taken))):
+    there = {path: result for path in (target, *sorted(others - taken)) if (result := writing.made(path))}
+    if made in there.values():
         return None
     try:
         photograph = read(source)
@@ -239,7 +240,12 @@ def _look(
     with _writing(target):
         if not destinations.is_free(target, force):
             raise PipelineError(f"{target} is there and no result of this command; move it away, or add --force")
-    return Job(target, made, writing.made(target) is not None, photograph)
+    stale = [
+        f"{path} stays beside {target.name}; it is of another photograph, or of this one before it changed"
+        for path in there
+        if path != target
+    ]
+    return Job(target, made, target in there, photograph._replace(told=[*photograph.told, *stale]))
 
 
 def _paint_each(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline import files
-from pipeline.errors import Stopped, printable
+from pipeline.errors import printable
 
 
 @contextmanager
@@ -44,4 +44,4 @@ def _listen(ears: socket.socket, heeded: list[int], say: Callable[[], str]) -> N
                 files.give_up()
                 sys.stdout.flush()
                 print("\n" * sys.stderr.isatty() + f"error: {printable(say())}", file=sys.stderr, flush=True)
-                os._exit(Stopped.exit_code)
+                os._exit(128 + number[0])  # as the shell has it

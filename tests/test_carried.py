@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
@@ -378,3 +379,73 @@ def test_a_carried_page_can_be_sent_to_another_process():
 
     given = carried.Carried(exif=b"1", texts=(("a", "b"),), duration=4.0)
     assert pickle.loads(pickle.dumps(given)) == given
+
+
+def png_chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+@pytest.mark.parametrize("place", [33, -12])  # before the pixels and behind them
+@pytest.mark.parametrize(
+    ("chunk", "said"),
+    [
+        ((b"tEXt", b"Raw profile type exif\0\nexif\n  10\nzzzz"), "EXIF data"),
+        ((b"eXIf", b"hello"), "EXIF data"),
+        ((b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 3_000_000)), "the text Comment (3,000,000 characters)"),
+        ((b"tEXt", b"transparency\0a text"), None),
+        ((b"tEXt", b"gamma\0a text"), None),
+        ((b"tEXt", b"xmp\0a text"), None),
+    ],
+)
+def test_no_text_of_a_png_costs_the_photograph_or_its_xmp(tmp_path, place, chunk, said):
+    path = source(tmp_path / "a.png", "PNG", packet=PACKET.format(more="").encode())
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + png_chunk(*chunk) + content[place:])
+    target, told = result(path, "PNG")
+    assert [line.startswith(f"left out: {said}") for line in told] == [True] * bool(said)
+    assert writing.made(target) == MADE
+    with Image.open(target) as picture:
+        assert "Großmutter".encode() in picture.info["xmp"]
+
+
+def test_broken_pixels_are_no_matter_of_metadata(tmp_path):
+    path = source(tmp_path / "a.png", "PNG")
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 255
+    path.write_bytes(content)
+    with pytest.raises((OSError, SyntaxError)):
+        reading.read(path)
+
+
+def test_a_packet_that_grows_too_long_is_left_out_lest_the_result_is_not_known_again(tmp_path):
+    more = f' dc:source="{"y" * ((1 << 20) - len(PACKET.encode()) - 100)}"'
+    target, told = result(source(tmp_path / "a.png", "PNG", packet=PACKET.format(more=more).encode()), "PNG")
+    assert [line.partition(" (")[0] for line in told] == ["left out: XMP"]
+    assert writing.made(target) == MADE
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "content", "said"),
+    [
+        (
+            "JPEG",
+            2,
+            b"\xff\xe1\0\x29http://ns.adobe.com/xmp/extension/\0rest",
+            "what XMP says beyond 64 kB (of JPEG not read)",
+        ),
+        ("GIF", -1, b"!\xff\x0bXMP DataXMP\4<x/>\0", "XMP (of GIF not read)"),
+        ("JPEG2000", 85, b"", None),
+        ("PPM", 2, b"\n# Grandma", "comments (of PPM not read)"),
+        ("PPM", 2, b"", None),
+    ],
+)
+def test_what_is_not_looked_at_is_told(tmp_path, kind, place, content, said):
+    Image.new("L", (40, 30)).save(tmp_path / "a", kind)
+    blob = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(blob[:place] + content + blob[place:])
+    assert reading.read(tmp_path / "a").told == ([f"left out: {said}"] if said else [])
+    if kind == "JPEG2000":
+        uuid = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+        with (tmp_path / "a").open("ab") as file:
+            file.write(struct.pack(">I", 28) + b"uuid" + uuid + b"<x/>")
+        assert reading.read(tmp_path / "a").told == ["left out: XMP (of JPEG2000 not read)"]

@@ -307,3 +307,16 @@ def test_a_model_is_loaded_from_its_file_and_the_judge_is_refused(tmp_path, coff
     for path, said in ((judge, "given a model that is a classifier"), (tmp_path / "gone", "no such model")):
         with pytest.raises(PipelineError, match=said):
             Colouriser.load(path)
+
+
+def test_the_version_is_raised_whenever_colours_change(coffee):
+    """Results are made anew by a new version alone: other colours need another one, and new numbers here."""
+    faded = coffee.convert("L").point([80 + value // 4 for value in range(256)])
+    painted = [
+        [[0, 27, 34], [216, 168, 152], [127, 121, 119], [206, 164, 150]],
+        [[59, 91, 100], [128, 123, 122], [104, 111, 114], [124, 122, 121]],
+    ]
+    expected = {"2": painted}[colourise.VERSION]
+    for picture, colours in zip((coffee, faded), expected, strict=True):
+        found = np.asarray(colouriser(follow)(picture))[20:100:70, 30:200:100].reshape(-1, 3)
+        np.testing.assert_allclose(found, colours, atol=1)

@@ -383,6 +383,18 @@ def test_where_a_transparent_result_goes_nothing_else_is_replaced(run):
     assert files("out") == ["a.jpg.png"]
 
 
+def test_a_result_of_a_photograph_that_became_another_is_told(run):
+    save("photos/a.jpg")
+    assert run("photos", "--out", "out")[0] == 0
+    save("photos/a.jpg", "RGBA", format="PNG")
+    code, _, errors = run("photos", "--out", "out")
+    beside = "it is of another photograph, or of this one before it changed"
+    assert (code, errors) == (0, [f"photos/a.jpg: out/a.jpg stays beside a.jpg.png; {beside}"])
+    assert files("out") == ["a.jpg", "a.jpg.png"]
+    save("photos/a.jpg", size=(41, 30))
+    assert run("photos", "--out", "out")[2] == [f"photos/a.jpg: out/a.jpg.png stays beside a.jpg; {beside}"]
+
+
 def test_a_folder_is_not_replaced_even_by_force(run):
     save("photos/a.jpg")
     save("photos/b/c.jpg")
@@ -639,7 +651,7 @@ def test_a_jpeg_whose_end_is_missing_is_coloured_if_one_asks_for_it(run):
     assert (code, files("out")) == (1, [])
     assert errors[0].endswith("give another copy of it, or have what is there coloured by --damaged")
     code, _, errors = run("a.jpg", "--out", "out", "--damaged")
-    assert (code, errors) == (0, ["a.jpg: its end is missing; what is not there is grey"])
+    assert (code, errors) == (0, ["a.jpg: its end is missing; what there was in it is grey"])
     with Image.open("out/a.jpg") as coloured:
         assert coloured.size == (40, 30)
 

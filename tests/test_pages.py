@@ -7,6 +7,7 @@ from PIL import Image
 from pipeline.errors import PipelineError
 from pipeline.photographs import reading, tags, tones, writing
 from pipeline.photographs.tags import Tag, Tags
+from tests.pictures import rgb_profile
 
 COLOURS = [(200, 30, 30), (30, 160, 40), (20, 40, 180), (210, 200, 60)]
 
@@ -167,7 +168,7 @@ def test_a_jpeg_whose_end_is_missing_is_read_if_one_asks_for_it(tmp_path, missin
     with pytest.raises(reading.Damaged, match="its end is missing"):
         reading.read(tmp_path / "a.jpg")
     photograph = reading.read(tmp_path / "a.jpg", damaged=True)
-    assert photograph.told == ["its end is missing; what is not there is grey"]
+    assert photograph.told == ["its end is missing; what there was in it is grey"]
     whole = np.asarray(reading.read(tmp_path / "whole.jpg", damaged=True).pages[0].opaque)
     assert np.array_equal(np.asarray(photograph.pages[0].opaque)[:180], whole[:180])
     with pytest.raises(reading.Damaged):  # nothing of it stays switched on
@@ -181,3 +182,19 @@ def test_other_files_whose_end_is_missing_are_refused_even_if_one_asks_for_it(tm
         (tmp_path / "a").write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
         with pytest.raises((OSError, SyntaxError, EOFError)):
             reading.read(tmp_path / "a", damaged=True)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_no_page_of_a_tiff_has_what_another_one_says(tmp_path, order):
+    grey = np.full((30, 40, 3), 128, np.uint8)
+    palette = Image.fromarray(grey).quantize(2)
+    linear, bare = Image.fromarray(grey), Image.fromarray(grey)
+    palette.encoderinfo = bare.encoderinfo = {"icc_profile": b"", "dpi": None}  # to write with each page
+    linear.encoderinfo = {"icc_profile": rgb_profile(1), "dpi": (300, 300)}
+    pages = [(palette, 128, None), (linear, 188, (300, 300)), (bare, 128, None)]
+    pages = [pages[place] for place in order]
+    first, *others = [page for page, _, _ in pages]
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others, **first.encoderinfo)
+    photograph = reading.read(tmp_path / "a.tif")
+    assert [tuple(colour) for colour in shown(photograph)] == [(tone,) * 3 for _, tone, _ in pages]
+    assert [page.dpi for page in photograph.carried] == [dpi for _, _, dpi in pages]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.errors import PipelineError
 from pipeline.photographs import tones
-from tests.pictures import BLACK_IS_ZERO, FLOAT, SIGNED, WHITE_IS_ZERO, YCBCR, of_srgb, png, seen_lightness, tiff
+from tests.pictures import BLACK_IS_ZERO, FLOAT, RGB, SIGNED, WHITE_IS_ZERO, YCBCR, of_srgb, png, seen_lightness, tiff
 
 STEPS = np.linspace(0, 1, 256).reshape(16, 16)
 
@@ -121,3 +121,17 @@ def test_one_transparent_colour_of_a_png(bits):
     opaque, alpha = understand(png((2, 1), bits, 2, [row], tRNS=struct.pack(">3H", *(value * scale for value in key))))
     assert np.asarray(alpha).tolist() == [[0, 255]]
     assert np.asarray(opaque).tolist() == [[key, other]]
+
+
+@pytest.mark.parametrize("photometric", [RGB, 5])
+@pytest.mark.parametrize("order", "<>")
+def test_colours_of_16_bits_in_planes_are_refused_where_pillow_misreads_them(photometric, order):
+    pixels = np.zeros((4, 4, 3 if photometric == RGB else 4), "u2")
+    planes = tiff(pixels, 16, photometric, order, t284=2)
+    size = 32
+    content = bytearray(planes.getvalue())
+    starts = struct.pack(f"{order}{pixels.shape[2]}I", *(8 + size * band for band in range(pixels.shape[2])))
+    entry = next(place for place in range(len(content)) if content[place : place + 2] == struct.pack(order + "H", 273))
+    struct.pack_into(f"{order}II", content, entry + 4, pixels.shape[2], len(content))
+    with pytest.raises(PipelineError, match=r"^colours of 16 bits, each by itself"):
+        understand(io.BytesIO(content + starts))

@@ -41,7 +41,7 @@ colourise_files.load_painter = lambda *_: busy() if stage == "loading" else colo
 if stage == "planning":
     destinations.plan = busy
 if stage == "reading":
-    reading.read = lambda path: busy() if path.stem == which else read(path)
+    reading.read = lambda path, **options: busy() if path.stem == which else read(path, **options)
 if stage == "writing":
     writing.save = lambda pages, *rest, **named: (half if pages[0].width == int(which) else save)(pages, *rest, **named)
 sys.argv = ["pipeline", "colourise", "photos", "--out", "out"]
@@ -82,7 +82,7 @@ def test_a_signal_ends_it_whatever_it_is_at_and_the_same_command_goes_on(tmp_pat
     assert running.stdout.readline() == "busy\n"
     running.send_signal(sent)
     _, errors = running.communicate(timeout=300)
-    assert running.returncode == 130
+    assert running.returncode == 128 + sent
     (line,) = errors.splitlines()
     there = sorted((tmp_path / "out").iterdir()) if (tmp_path / "out").exists() else []
     if stage in ("planning", "loading"):

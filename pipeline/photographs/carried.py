@@ -1,11 +1,13 @@
 """What a file says beside its pixels, so far as it holds for a result, too."""
 
+import re
 import struct
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 
 from pipeline.photographs import tags
+from pipeline.photographs.formats import HEAD
 from pipeline.photographs.tags import ASCII, EXIF, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
 
 ORIENTATION, SOFTWARE, XMP, IPTC, LAYERS = 0x0112, 0x0131, 0x02BC, 0x83BB, 0x935C
@@ -16,7 +18,16 @@ STORAGE = {*range(254, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 
 STORAGE |= {XMP, IPTC, 34377, 34675, LAYERS}
 COMPRESSED_BITS, GAMMA = 0x9102, 0xA500
 PLACES = (0x9214, 0xA214)  # of the subject, in a photograph that is not turned yet
+LONGEST = 1 << 20  # letters of a PNG's text, of which a few bytes of a file may be any number
+XMP_TEXT = "XML:com.adobe.xmp"
 PROFILES = "Raw profile type "  # what ImageMagick calls a PNG's texts that are metadata in hexadecimal
+
+UNREAD = {  # what Pillow does not find in a file
+    "JPEG": (rb"http://ns\.adobe\.com/xmp/extension/\0", "what XMP says beyond 64 kB"),
+    "GIF": (rb"XMP DataXMP", "XMP"),
+    "JPEG2000": (rb"uuid\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac", "XMP"),
+    "PPM": (rb"\AP[1-6]\s+(\d+\s+)*#", "comments"),
+}
 
 
 class Carried(NamedTuple):
@@ -64,30 +75,40 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
     if LAYERS in own:
         left_out.append("Photoshop's layers")
     turned = found is not None and ORIENTATION in own and own[ORIENTATION].number(found.order) in range(5, 9)
-    dpi, left = _resolution(picture)
+    dpi, left = (None, []) if directory and X_RESOLUTION not in own else _resolution(picture)  # Pillow would say 1
+    texts = _texts(picture)
+    left += [f"the text {key} ({len(text):,} characters)" for key, text in texts if len(text) > LONGEST]
     carried = Carried(
         exif=_corrected(found, size, turned) if found else None,
-        xmp=_data(own, XMP) or _info(picture, "xmp", bytes),
+        xmp=_data(own, XMP) or _text(picture, XMP_TEXT) or _info(picture, "xmp", bytes),
         iptc=_data(own, IPTC) or _info(picture, "photoshop", dict, {}).get(0x0404),
         dpi=dpi[::-1] if dpi and turned else dpi,
         comment=_comment(picture),
-        texts=_texts(picture),
+        texts=tuple((key, text) for key, text in texts if len(text) <= LONGEST),
     )
     return carried, left_out + left
 
 
+def unread(file: BinaryIO, kind: str) -> list[str]:
+    """What a file of a format carries that is not looked at, and so left out, a line each."""
+    if kind not in UNREAD:
+        return []
+    pattern, name = UNREAD[kind]
+    file.seek(0)
+    return [f"{name} (of {kind} not read)"] if re.search(pattern, file.read(HEAD if kind == "PPM" else -1)) else []
+
+
 def heal(picture: Image.Image) -> list[str]:
-    """Take away at what Pillow would stumble; returns what was left out, a line each."""
+    """Of a picture that is loaded, take away at what Pillow would stumble; returns what was left out, a line each."""
     if picture.format == "PNG":  # whose texts stand among all else that Pillow found, be they called as that is
         for name in [name for name, value in picture.info.items() if isinstance(value, str)]:
             if not name.startswith(PROFILES):
                 del picture.info[name]
-    if "exif" not in picture.info:
-        return []
     try:
         picture.getexif()
     except Exception as error:
-        del picture.info["exif"]
+        for name in ("exif", PROFILES + "exif"):
+            picture.info.pop(name, None)
         return [f"EXIF data ({error})"]
     return []
 
@@ -153,8 +174,13 @@ def _comment(picture: Image.Image) -> bytes | None:
     return b"\n".join(comments) or _info(picture, "comment", bytes)
 
 
+def _text(picture: Image.Image, keyword: str) -> bytes:
+    """A PNG's text of that name, which another one may hide where Pillow keeps it."""
+    return getattr(picture, "text", {}).get(keyword, "").encode() if picture.format == "PNG" else b""
+
+
 def _texts(picture: Image.Image) -> tuple[tuple[str, str], ...]:
     """A PNG's texts, but for those that are EXIF data, a profile or XMP."""
-    elsewhere = {"XML:com.adobe.xmp", *(PROFILES + name for name in ("exif", "APP1", "xmp", "icc", "icm"))}
+    elsewhere = {XMP_TEXT, *(PROFILES + name for name in ("exif", "APP1", "xmp", "icc", "icm"))}
     texts = getattr(picture, "text", {}) if picture.format == "PNG" else {}
     return tuple((key, value) for key, value in texts.items() if key not in elsewhere)

@@ -5,7 +5,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image
 
 from pipeline.errors import PipelineError
-from pipeline.photographs import carried, tags
+from pipeline.photographs import carried, samples, tags
 from pipeline.photographs.carried import Carried
 from pipeline.photographs.tags import Tag, Tags
 from pipeline.photographs.tones import Seen, understand
@@ -34,6 +34,8 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
         directories = tags.pages(file) if kind == "TIFF" else []
         places, told = ([0], []) if smallest else _places(picture, directories)
         _check_size(picture, places, directories, most)
+    file.seek(0)
+    with Image.open(file, formats=[kind]) as picture:  # anew: counting its pages may have left something of the last
         if smallest:
             picture.draft(None, (smallest, smallest))
         pages, all_carried = [], []
@@ -49,6 +51,8 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
             pages.append(seen)
             all_carried.append(carries)
             told += [line for line in left_out if line not in told]
+    if not smallest:
+        told += carried.unread(file, kind)
     return Photograph(pages, all_carried, [f"left out: {line}" for line in told])
 
 
@@ -63,9 +67,14 @@ def variant(file: BinaryIO, kind: str) -> str:
 
 def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Carried, list[str]]:
     if place != picture.tell():
+        if page:  # of a TIFF: Pillow would keep profile, resolution and palette of the page before
+            picture.info.clear()
+            picture.palette = None
         picture.seek(place)
+    stored = samples.look(picture)
+    picture.load()  # a PNG may have texts behind its pixels
     broken = carried.heal(picture)
-    seen = understand(picture)  # which looks at it before it loads the pixels
+    seen = understand(picture, stored)
     if seen.opaque is picture:  # which is going to be another page
         seen = seen._replace(opaque=picture.copy())
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import PipelineError, printable
 from pipeline.photographs import folders, formats, pages
@@ -35,6 +35,8 @@ def find(folder: Path) -> Found:
     return Found(pictures, left_out)
 
 
+# Of a PNG's texts and profile, as of all its texts together: one that is longer shall not cost the photograph.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 END = b"\xff\xd9"  # of a JPEG; a decoder that comes to it too early makes grey what it misses
 
 
@@ -50,7 +52,7 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
         smallest: a side in pixels that is enough, of the first page alone; lets a JPEG decode at a fraction of its
             size, much faster.
         most: pixels of all pages together; by default as many as Pillow allows for one.
-        damaged: whether a JPEG's end may be missing; what is not there is grey.
+        damaged: whether a JPEG's end may be missing; what there was in it is grey.
 
     Raises:
         PipelineError: it is not a picture of a format that is read, or too large, or its pixels are not understood.
@@ -73,7 +75,7 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
         file.seek(0)
         ended = io.BytesIO(file.read() + END)
     photograph = pages.read(ended, kind, smallest, most)
-    return photograph._replace(told=[*photograph.told, "its end is missing; what is not there is grey"])
+    return photograph._replace(told=[*photograph.told, "its end is missing; what there was in it is grey"])
 
 
 def reason(error: Exception) -> str:

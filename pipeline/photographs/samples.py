@@ -8,9 +8,10 @@ from PIL import Image
 from pipeline.errors import PipelineError
 
 # Tags of TIFF 6.0
-_BITS, _COMPRESSION, _PHOTOMETRIC, _MAXIMUM, _FORMAT = 258, 259, 262, 281, 339
+_BITS, _COMPRESSION, _PHOTOMETRIC, _MAXIMUM, _PLANES, _FORMAT = 258, 259, 262, 281, 284, 339
 _UNKNOWN = {2: "signed integers", 3: "floating-point pixels", 5: "complex integers", 6: "complex pixels"}  # by format
-_WHITE_IS_ZERO, _YCBCR, _UNCOMPRESSED = 0, 6, 1  # photometric interpretations, and a compression
+_WHITE_IS_ZERO, _YCBCR = 0, 6  # photometric interpretations
+_UNCOMPRESSED, _SEPARATE = 1, 2  # a compression, and a configuration of planes
 _PNG_SCALES = {"L;2": 85, "L;4": 17}  # Pillow brings these pixels to 8 bits, but not the key among them
 
 
@@ -39,13 +40,18 @@ def look(picture: Image.Image) -> Stored:
     formats = {3} if picture.mode == "F" else set(tags.get(_FORMAT, ()))
     for number in formats & _UNKNOWN.keys():
         raise PipelineError(f"{_UNKNOWN[number]}, whose range is not known; save it with 8 or 16 bits, without a sign")
-    photometric = tags.get(_PHOTOMETRIC)
-    if photometric == _YCBCR and tags.get(_COMPRESSION) == _UNCOMPRESSED and picture.mode == "RGB":
+    photometric, uncompressed = tags.get(_PHOTOMETRIC), tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+    bits = next(iter(tags.get(_BITS, ())), None)
+    if uncompressed and tags.get(_PLANES) == _SEPARATE and picture.getbands() != ("I",) and (bits or 8) > 8:
+        raise PipelineError(
+            f"colours of {bits} bits, each by itself, which Pillow takes for 8 bits; save it compressed"
+        )
+    if photometric == _YCBCR and uncompressed and picture.mode == "RGB":
         raise PipelineError("YCbCr pixels without compression, which Pillow takes for RGB; save it as RGB")
     raw = picture.tile[0].args if getattr(picture, "tile", None) else ""
     return Stored(
         raw=raw if isinstance(raw, str) else next((part for part in raw or () if isinstance(part, str)), ""),
-        bits=next(iter(tags.get(_BITS, ())), None),
+        bits=bits,
         maximum=max(np.atleast_1d(tags.get(_MAXIMUM, ())), default=None),
         white_is_zero=photometric == _WHITE_IS_ZERO,
     )

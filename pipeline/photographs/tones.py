@@ -26,8 +26,12 @@ class Seen(NamedTuple):
     alpha: Image.Image | None
 
 
-def understand(picture: Image.Image) -> Seen:
-    """What to see of a picture of any mode, and how much of it. It is looked at as Pillow opened it, best not loaded.
+def understand(picture: Image.Image, stored: samples.Stored | None = None) -> Seen:
+    """What to see of a picture of any mode, and how much of it.
+
+    Args:
+        picture: as Pillow opened it, best not loaded.
+        stored: how its file stores it, if that was looked at already.
 
     Raises:
         PipelineError: there are no pixels; they are signed, floating-point, or of a range that is not known; or their
@@ -35,7 +39,7 @@ def understand(picture: Image.Image) -> Seen:
     """
     if 0 in picture.size:
         raise PipelineError(f"{picture.width}×{picture.height} pixels, so there is nothing to see; give a larger one")
-    stored = samples.look(picture)
+    stored = stored or samples.look(picture)
     picture.load()
     if picture.getexif().get(ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)

@@ -9,7 +9,16 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageCms, PngImagePlugin
 
 from pipeline.photographs import formats, tags, xmp
-from pipeline.photographs.carried import IPTC, RESOLUTION_UNIT, SOFTWARE, X_RESOLUTION, XMP, Y_RESOLUTION, Carried
+from pipeline.photographs.carried import (
+    IPTC,
+    RESOLUTION_UNIT,
+    SOFTWARE,
+    X_RESOLUTION,
+    XMP,
+    XMP_TEXT,
+    Y_RESOLUTION,
+    Carried,
+)
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tags import ASCII, BYTE, RATIONAL, SHORT, UNDEFINED, Tag, Tags
 from pipeline.photographs.xmp import Made
@@ -150,12 +159,12 @@ def _jpeg(carries: Carried) -> dict[str, Any]:
 
 def _png(carries: Carried) -> dict[str, Any]:
     info = PngImagePlugin.PngInfo()
-    if carries.xmp:
-        info.add_itxt("XML:com.adobe.xmp", carries.xmp.decode())
     if carries.comment:
         info.add_itxt("Comment", _decode(carries.comment))
     for keyword, text in carries.texts:
         info.add_text(keyword, text)
+    if carries.xmp:  # last, for Pillow would take a text called xmp for it
+        info.add_itxt(XMP_TEXT, carries.xmp.decode())
     return {"pnginfo": info}
 
 

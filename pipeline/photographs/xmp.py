@@ -51,9 +51,12 @@ def merge(packet: bytes | None, made: Made | None) -> bytes:
         ValueError: the packet is not one, or a dangerous one.
     """
     try:
-        return _merge(_parse(packet or EMPTY.encode()), made)
+        merged = _merge(_parse(packet or EMPTY.encode()), made)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if len(merged) > LONGEST:  # nobody would read it, us included
+        raise ValueError(f"{len(merged):,} bytes")
+    return merged
 
 
 def _merge(document: Document, made: Made | None) -> bytes:
