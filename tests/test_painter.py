@@ -130,12 +130,12 @@ def test_what_is_no_model_is_refused_at_the_start(tmp_path):
         Painter({"model": tmp_path / "model.onnx"})
 
 
-def in_scans(path, count):
+def in_scans(path, count, between=b""):
     """A JPEG with as many scans more, all of which say nothing."""
     Image.linear_gradient("L").save(path, "JPEG", progressive=True)
     content = path.read_bytes()
     scan = content[content.rindex(b"\xff\xda") : -2]
-    path.write_bytes(content[:-2] + scan * count + b"\xff\xd9")
+    path.write_bytes(content[:-2] + (between + scan) * count + b"\xff\xd9")
 
 
 def test_a_jpeg_in_many_scans_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -152,6 +152,29 @@ def test_a_usual_jpeg_has_few_scans(tmp_path, options):
     Image.linear_gradient("L").convert("RGB").save(path, **options)
     assert worker.count_scans(path) <= 12
     assert worker.read(path).pages
+
+
+def segment(marker, content):
+    return b"\xff" + marker + (len(content) + 2).to_bytes(2) + content
+
+
+def test_what_is_no_scan_of_the_photograph_is_not_counted(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.effect_noise((300, 300), 99).save(path, restart_marker_blocks=1)
+    content = path.read_bytes()
+    many = b"\xff\xda" * 2 * worker.SCANS
+    path.write_bytes(content[:2] + segment(b"\xe1", many) + segment(b"\xfe", b"\xff\xd9") + content[2:] + many)
+    assert worker.count_scans(path) == 1
+    assert worker.read(path).pages
+
+
+@pytest.mark.parametrize(
+    "between", [b"\xff" * 9, b"garbage", b"\xff\x00", b"\xff\xd0", b"\xff\x01", segment(b"\xfe", b"\xff\xd9")]
+)
+def test_no_scan_is_hidden_by_what_stands_before_it(tmp_path, between):
+    path = tmp_path / "photo.jpg"
+    in_scans(path, 2 * worker.SCANS, between)
+    assert worker.count_scans(path) == worker.SCANS + 1
 
 
 def test_a_result_says_that_its_colours_are_made_up(paints, photograph, model):

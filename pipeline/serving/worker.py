@@ -7,6 +7,7 @@ file took over has nothing to say to the parent but words.
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,11 @@ from pipeline.photographs.pages import Photograph
 from pipeline.photographs.xmp import Made
 
 MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
-SCANS = 100  # of a JPEG; a progressive one has about ten, and each is gone through at full size
+SCANS = 30  # of a JPEG; a progressive one has about ten, and each is gone through at full size
+MARKER = re.compile(
+    rb"\xff+([^\x00\x01\xd0-\xd8\xff])", re.DOTALL
+)  # before a segment; in a scan itself, 0 follows 0xff
+SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 PREVIEW = 1600  # pixels of the longer side of what the slider shows, at most
 THUMBNAIL = 160
 
@@ -128,7 +133,9 @@ def read(path: Path) -> Photograph:
         PipelineError: it has too many pixels or scans, or is no picture of a kind that is read here, or a broken one.
     """
     if (scans := count_scans(path)) > SCANS:
-        raise PipelineError(f"a JPEG in {scans} scans, of which {SCANS} are allowed; save it as JPEG or PNG again")
+        raise PipelineError(
+            f"a JPEG in {scans} scans or more, of which {SCANS} are allowed; save it as JPEG or PNG again"
+        )
     try:
         return reading.read(path, most=MEGAPIXELS * 1_000_000)
     except PipelineError:
@@ -142,9 +149,16 @@ def read(path: Path) -> Photograph:
 
 
 def count_scans(path: Path) -> int:
-    """How many scans a JPEG has, at most: its markers, and those of what it embeds; 0 of another file."""
+    """How many scans a JPEG has, as far as there are more than allowed; 0 of another file.
+
+    Of the photograph alone: what follows it, such as a phone's film, and what it embeds are not decoded.
+    """
     content = path.read_bytes()
-    return content.count(b"\xff\xda") if content.startswith(b"\xff\xd8") else 0  # in a scan itself, 0 follows 0xff
+    place, scans = 2 if content.startswith(b"\xff\xd8") else len(content), 0
+    while scans <= SCANS and (found := MARKER.search(content, place)) and found[1] != END_OF_IMAGE:
+        scans += found[1] == SCAN
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return scans
 
 
 def save(
