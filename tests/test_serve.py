@@ -460,11 +460,27 @@ def test_files_are_given_out_as_what_they_are_and_to_be_kept(site):
 
 @pytest.mark.parametrize(
     "route",
-    ["run/colour", "api/0", "call/colour", "component_server", "process_recording", "proxy=http://a.example", "info"],
+    [
+        "run/colour",
+        "api/0",
+        "call/colour",
+        "cancel",
+        "reset",
+        "component_server",
+        "process_recording",
+        "proxy=http://a.example",
+        "info",
+    ],
 )
 def test_nothing_is_open_but_what_the_page_needs(site, route):
     for method in ("GET", "POST"):
         assert site.client.request(method, f"gradio_api/{route}", json={"data": []}).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["", "?session_hash=", "?session_hash=nobody", "?session_hash=a&session_hash=b"])
+def test_who_asked_nothing_gets_no_answer_and_nothing_is_logged(site, query, capfd):
+    assert "process_completed" not in site.client.get(f"gradio_api/queue/data{query}").text
+    assert capfd.readouterr().err == ""
 
 
 def asked_for_none(site, *asked):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, computed_field
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,7 +26,7 @@ READ = (
     *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico"),
     *(f"{API}/file=", f"{API}/upload_progress", f"{API}/startup-events", ANSWERS),
 )
-WRITTEN = {UPLOAD, JOIN, f"{API}/cancel"}
+WRITTEN = {UPLOAD, JOIN}
 POLICY = (
     "default-src 'none'; connect-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; manifest-src 'self'; "
     "style-src 'self' 'unsafe-inline'; script-src 'self'{scripts}; base-uri 'self'; form-action 'none'; "
@@ -98,13 +99,16 @@ class Gate:
         try:
             scope = self._checked(scope)
             if scope["method"] == "POST" and scope["path"] != UPLOAD:
-                receive = _again(self._checked_body(scope["path"], await _body(receive)), receive)
+                receive = _again(self._checked_body(await _body(receive)), receive)
         except Refusal as refusal:
             await refusal.answer(scope, receive, send)
             return
         try:
             await self.app(scope, receive, send)
         except Exception as error:
+            if isinstance(error.__cause__, HTTPException):  # a visitor's fault, found when the answer had begun
+                await send({"type": "http.response.body"})
+                return
             print(f"a request could not be answered: {printable(f'{type(error).__name__}: {error}')}", file=sys.stderr)
             if not send.start:
                 await PlainTextResponse("Something went wrong here.", 500)(scope, receive, send)
@@ -156,9 +160,7 @@ class Gate:
         if int(length) > MESSAGE + (self.megabytes << 20 if path == UPLOAD else 0):
             raise Refusal(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
 
-    def _checked_body(self, path: str, body: bytes) -> bytes:
-        if path != JOIN:
-            return body
+    def _checked_body(self, body: bytes) -> bytes:
         try:
             call = _Call.model_validate_json(body)
         except ValidationError:
