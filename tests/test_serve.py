@@ -12,7 +12,7 @@ import threading
 import uuid
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -353,6 +353,21 @@ def test_an_upload_that_breaks_off_leaves_nothing(site, capfd):
     kept = Path(site.upload("photo.jpg", encoded())["path"])  # the server goes on
     assert names(site.folder) - before <= {kept.name, kept.parent.name}
     assert capfd.readouterr().err == ""
+
+
+def test_who_sends_many_at_once_leaves_room_for_another(site, monkeypatch):
+    monkeypatch.setattr(files, "AT_ONCE", 4)
+    address = httpx.URL(site.url)
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    another = Site(site.url, address="127.0.0.2")
+    with ExitStack() as opened:
+        for _ in range(2):
+            visitor = opened.enter_context(socket.create_connection((address.host, address.port), timeout=60))
+            visitor.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 9000000\r\n\r\n".encode())
+            assert b"100 Continue" in visitor.recv(1 << 16)  # it is being received
+        with pytest.raises(Refused, match="again in a minute"):
+            site.upload("photo.jpg", encoded())
+        assert another.upload("photo.jpg", encoded())
 
 
 def test_an_upload_that_dawdles_is_cut_off(site, monkeypatch):

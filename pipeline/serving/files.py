@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from starlette.routing import Route
 from starlette.types import Message, Receive
 
 from pipeline.errors import PipelineError
+from pipeline.serving import turns
 from pipeline.serving.gate import API, UPLOAD
 from pipeline.serving.uploads import Uploads
 
-AT_ONCE = 32  # uploads
+AT_ONCE = 64  # uploads, at most, half of them from one address
 FIRST = 10  # seconds that an upload may take in any case, and then one more for
 SLOWEST = 32 * 1024  # bytes of it
 NAME = 80  # letters of a file's name that are kept
@@ -37,7 +39,7 @@ class Files:
 
     def __init__(self, uploads: Uploads, megabytes: int, suffixes: Collection[str]):
         self.uploads, self.megabytes, self.suffixes = uploads, megabytes, suffixes
-        self._arriving = 0
+        self._arriving: Counter[str] = Counter()  # uploads, by address
         self.routes = [
             Route(UPLOAD, self.upload, methods=["POST"]),
             Route(f"{API}/upload_progress", _progress),
@@ -46,9 +48,10 @@ class Files:
 
     async def upload(self, request: Request) -> Response:
         """Take one photograph; answers with its path, in a list as Gradio has it."""
-        if self._arriving >= AT_ONCE:
+        sender = turns.address(request.client.host)
+        if self._arriving[sender] >= AT_ONCE // 2 or self._arriving.total() >= AT_ONCE:
             raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
-        self._arriving += 1
+        self._arriving[sender] += 1
         try:
             with self.uploads.room(int(request.headers["content-length"])):
                 return JSONResponse([str(await self._receive(request))])
@@ -58,7 +61,7 @@ class Files:
         except ClientDisconnect:  # nobody reads this
             raise HTTPException(400, "The upload broke off.") from None
         finally:
-            self._arriving -= 1
+            self._arriving -= Counter([sender])  # which forgets who sends nothing any longer
 
     async def _receive(self, request: Request) -> Path:
         request = Request(request.scope, _hurried(request.receive))
