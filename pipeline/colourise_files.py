@@ -130,9 +130,9 @@ def load_painter(model: str | None, size: int, compared: bool) -> Painter:
     Raises:
         PipelineError: there is no such model, or one is named where two are compared.
     """
-    if compared and model:
+    if compared and model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {model} has no use; give one of the two")
-    paths = [find_model(name) for name in (MODELS if compared else (model or "unet",))]
+    paths = [find_model(name) for name in (MODELS if compared else ("unet" if model is None else model,))]
     colourisers = [Colouriser.load(path, size) for path in paths]
     made = Made(source="", models=tuple(map(sha256, paths)), size=size, version=VERSION, compared=compared)
     if compared:
@@ -147,10 +147,11 @@ def find_model(name: str) -> Path:
         PipelineError: there is none.
     """
     path = MODELS.get(name, Path(name))
-    if path.exists():
+    if path.is_file():
         return path
+    what = "given a folder" if path.is_dir() else f"there is no {path}"
     allowed = "run `dvc repro` to train it" if name in MODELS else f"give {', '.join(MODELS)} or the path of a model"
-    raise PipelineError(f"--model {name}: there is no {path}; {allowed}")
+    raise PipelineError(f"--model {name}: {what}; {allowed}")
 
 
 def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged: bool = False) -> None:

@@ -34,7 +34,7 @@ def run(model: str | None, out: Path | None, force: bool = False) -> None:
     Raises:
         PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
     """
-    path = find_model(model or "unet")
+    path = find_model("unet" if model is None else model)
     out = out or path.with_suffix(".onnx")
     card = out.with_name(f"{out.name}.md")
     with _writing(out):

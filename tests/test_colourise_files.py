@@ -172,7 +172,9 @@ def test_bad_files_are_named_with_their_reason_and_the_rest_goes_on(run):
     assert reasons.pop("error") == "7 of 12 failed, for the reasons above"
     assert sorted(reasons) == ["bomb.png", "empty.jpg", "flat.png", "float.tiff", "half.jpg", "half.png", "text.jpg"]
     assert "truncated" in reasons["half.jpg"]
-    assert "limit" in reasons["bomb.png"]
+    assert reasons["bomb.png"] == "far too many pixels, of which 179 million are allowed; give a smaller copy"
+    assert reasons["half.png"].startswith("a broken picture (")
+    assert reasons["half.png"].endswith("); give another copy of it")
     assert "floating-point" in reasons["float.tiff"]
     assert reasons["empty.jpg"] == "an empty file; give a picture"
     assert reasons["text.jpg"].startswith("not a picture that can be read")
@@ -587,11 +589,16 @@ def test_photographs_are_read_only_a_few_ahead_and_come_in_order():
 
 
 def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
-    monkeypatch.setitem(colourise_files.MODELS, "unet", tmp_path)
-    assert colourise_files.find_model("unet") == tmp_path
-    assert colourise_files.find_model(str(tmp_path)) == tmp_path
+    path = tmp_path / "a"
+    path.touch()
+    monkeypatch.setitem(colourise_files.MODELS, "unet", path)
+    assert colourise_files.find_model("unet") == path
+    assert colourise_files.find_model(str(path)) == path
     with pytest.raises(PipelineError, match="judge"):
         colourise_files.find_model("judge")
+    for folder in (str(tmp_path), ""):  # as of a variable that is not set
+        with pytest.raises(PipelineError, match="given a folder; give unet, gan or the path of a model"):
+            colourise_files.find_model(folder)
 
 
 def test_help_says_how_large_a_picture_the_network_sees(run):

@@ -154,9 +154,8 @@ def test_the_page_that_cannot_be_read_is_named(tmp_path):
     content = bytearray((tmp_path / "a.tif").read_bytes())
     content[place : place + 12] = bytes(12)
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(OSError) as raised:  # noqa: PT011
+    with pytest.raises(PipelineError, match=r"^a broken picture \(page 2: .*\); give another copy of it$"):
         reading.read(tmp_path / "a.tif")
-    assert reading.reason(raised.value).startswith("page 2: ")
 
 
 @pytest.mark.parametrize("missing", [1, 2, 3, 200])
@@ -180,7 +179,7 @@ def test_other_files_whose_end_is_missing_are_refused_even_if_one_asks_for_it(tm
         file = io.BytesIO()
         Image.effect_noise((200, 200), 60).save(file, kind)
         (tmp_path / "a").write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
-        with pytest.raises((OSError, SyntaxError, EOFError)):
+        with pytest.raises(PipelineError, match=r"broken|truncated"):
             reading.read(tmp_path / "a", damaged=True)
 
 

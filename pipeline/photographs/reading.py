@@ -55,9 +55,9 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
         damaged: whether a JPEG's end may be missing; what there was in it is grey.
 
     Raises:
-        PipelineError: it is not a picture of a format that is read, or too large, or its pixels are not understood.
-        Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest; see
-            `reason`. A broken file makes its readers stumble over just about anything.
+        PipelineError: it is not a picture of a format that is read, or broken, or too large, or its pixels are not
+            understood.
+        OSError: the file cannot be read; see `reason`.
     """
     with formats.open_file(path) as file:
         kind = formats.check(file, path.suffix)
@@ -67,9 +67,17 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
         except UnidentifiedImageError:
             said = pages.variant(file, kind)
             raise PipelineError(f"{said}, broken or of a kind that is not read; {formats.SAVE}") from None
-        except OSError as error:
-            if kind != "JPEG" or "truncated" not in str(error):
+        except Image.DecompressionBombError:
+            raise PipelineError(
+                f"far too many pixels, of which {most / 1e6:.0f} million are allowed; give a smaller copy"
+            ) from None
+        except (PipelineError, MemoryError):
+            raise
+        except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+            if isinstance(error, OSError) and error.errno:
                 raise
+            if kind != "JPEG" or "truncated" not in str(error):
+                raise PipelineError(f"a broken picture ({reason(error)}); give another copy of it") from None
         if not damaged:
             raise Damaged("its end is missing (truncated); give another copy of it")
         file.seek(0)

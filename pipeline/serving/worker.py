@@ -138,14 +138,8 @@ def read(path: Path) -> Photograph:
         )
     try:
         return reading.read(path, most=MEGAPIXELS * 1_000_000)
-    except PipelineError:
-        raise
-    except Image.DecompressionBombError:
-        raise PipelineError(
-            f"far too many pixels, of which {MEGAPIXELS} million are allowed; give a smaller copy"
-        ) from None
-    except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-        raise PipelineError(f"a broken picture: {reading.reason(error)}; give another copy of it") from None
+    except OSError as error:
+        raise PipelineError(f"cannot be read: {reading.reason(error)}; upload it again") from None
 
 
 def count_scans(path: Path) -> int:
