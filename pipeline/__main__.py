@@ -1,8 +1,12 @@
 """`python -m pipeline COMMAND`."""
 
 import os
+import signal
 import sys
 from typing import NoReturn
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main can tell of it, Ctrl-C ends all without a traceback
 
 from pipeline import environment, memory
 from pipeline.errors import PipelineError, Stopped, Unread, printable

@@ -21,6 +21,8 @@ class Commands(TyperGroup):
         try:
             super().invoke(ctx)
         except KeyboardInterrupt:
+            if not ctx.invoked_subcommand:
+                raise
             raise Stopped(f"{ctx.invoked_subcommand}: stopped; run the same command again") from None
         except BrokenPipeError:
             raise Unread(f"{ctx.invoked_subcommand}: nobody reads what it says; run the same command again") from None

@@ -80,6 +80,10 @@ def _open_streams() -> None:
 
 def _heed_signals() -> None:
     """End by SIGTERM and SIGHUP as by Ctrl-C: everything is closed, and one line says how to go on."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # a shell has it ignored for what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see memory.keep
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has but one of them
         if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored
@@ -126,7 +130,7 @@ def import_failure(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     importing = [frame.f_globals["__name__"] for frame in frames if frame.f_code.co_name == "<module>"]
     libraries = [name.partition(".")[0] for name in importing if name.partition(".")[0] not in ("__main__", "pipeline")]
-    library = libraries[0] if libraries else getattr(error, "name", None)  # of an ImportError
+    library = libraries[-1] if libraries else getattr(error, "name", None)  # of an ImportError
     if not library:
         return None
     reason = " ".join(str(error).split())

@@ -1,5 +1,6 @@
 import errno
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,15 +82,48 @@ main()
     assert stopped.stderr == "error: download-target: stopped; run the same command again to go on\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "ends"),
+    [
+        ("pipeline.memory", (-signal.SIGINT, "")),  # before anything of ours can tell of it
+        ("pipeline.cli", (130, "error: stopped; run the same command again\n")),
+    ],
+)
+def test_ctrl_c_while_a_command_starts_is_no_traceback(tmp_path, module, ends):
+    program = f"""
+import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("pipeline", run_name="__main__")
+"""
+    command = [sys.executable, "-c", program, "report"]
+    stopped = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (stopped.returncode, stopped.stderr) == ends
+
+
+def test_ctrl_c_before_there_is_a_command_is_left_to_main(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.TyperGroup, "invoke", stop)
+    with pytest.raises(KeyboardInterrupt):
+        cli.app(["report"], standalone_mode=False)
+
+
 @pytest.mark.parametrize("hunger", ["torch.empty(10**15)", "numpy.empty(10**15)"])
 def test_more_memory_than_there_is_is_one_line_that_names_what_to_lower(tmp_path, hunger):
     shutil.copy("params.yaml", tmp_path)
     code = f"""
-import warnings
-warnings.simplefilter("ignore")  # of torch.jit, when fastai is imported
-import numpy, torch, pipeline.train_unet
+import sys, types
+import {hunger.partition(".")[0]}
 from pipeline.__main__ import main
-pipeline.train_unet.run = lambda _: {hunger}
+stage = types.ModuleType("pipeline.train_unet")
+stage.run = lambda _: {hunger}
+sys.modules[stage.__name__] = stage
 main()
 """
     command = [sys.executable, "-c", code, "train-unet"]

@@ -31,6 +31,9 @@ def test_first_subfolders_are_classes_and_what_lies_beside_them_is_one_too():
         (("train", "valid", "test"), ("train", "validation", "test")),
         (("training_set", "test_set"), ("train", "test")),
         (("train2017", "val2017"), ("train", "validation")),
+        (("train", "dev", "eval"), ("train", "validation", "test")),
+        (("cars_train", "cars_test"), ("train", "test")),
+        (("DIV2K_train_HR", "DIV2K_valid_HR"), ("train", "validation")),
         (("train",), ("train",)),
     ],
 )
@@ -77,6 +80,8 @@ def test_classes_may_hold_the_splits():
         ("test/1.jpg", "val/1.jpg"),  # nothing to train on
         ("trains/1.jpg", "tests/1.jpg"),
         ("Valais/1.jpg", "training camp/1.jpg"),
+        ("bullet train/1.jpg", "test tube/1.jpg"),
+        ("train station/1.jpg",),
         ("2019/train/1.jpg", "2019/test/2.jpg", "2020/3.jpg"),  # an album among others
     ],
 )

@@ -36,6 +36,25 @@ def test_freed_memory_is_used_again_and_the_program_starts_with_the_same_argumen
     assert pages < pages_by_default / 5
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing happens")
+def test_ctrl_c_between_both_starts_is_heeded_by_the_second():
+    program = """
+import os, signal
+from pipeline import environment, memory
+start = os.execve
+os.execve = lambda *given: (os.kill(os.getpid(), signal.SIGINT), start(*given))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
+memory.keep()
+try:
+    environment.settle()
+except KeyboardInterrupt:
+    print("heeded")
+"""
+    without = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    done = subprocess.run([sys.executable, "-c", program], env=without, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("heeded\n", "")
+
+
 def test_all_commands_that_train_keep_memory_and_no_other(monkeypatch):
     kept = set()
     commands = {command.name or command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands}

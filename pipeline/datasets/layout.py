@@ -3,19 +3,19 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import printable
 
 NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), "test"),
 }
-# Such as Test, training_set or val2017.
-PATTERN = re.compile(rf"({'|'.join(NAMES)})([ _-]?(set|split|data|images|\d{{4}}))?", re.IGNORECASE)
+WORD = re.compile(rf"(?<![^\W\d_])({'|'.join(NAMES)})(?![^\W\d_])", re.IGNORECASE)  # with no letters around it
+PLAIN = re.compile(r"([ _-]?(set|split|data|images|\d{4}))?", re.IGNORECASE)  # what may follow, as in training_set
 
 
 class Place(NamedTuple):
@@ -50,17 +50,24 @@ def places(paths: Sequence[Path], folder: Path) -> dict[Path, Place]:
     return {path: Place(_kind(of_one, folder), None) for path, of_one in parts.items()}
 
 
-def _splits(names: Iterable[str], whole: bool) -> dict[str, str]:
+def _splits(names: Set[str], whole: bool) -> dict[str, str]:
     """The split for which each of the subfolders of a level stands; none, if they do not stand for splits.
 
     Args:
         names: of the subfolders; '' for pictures that are in none.
         whole: whether only splits may be among them.
     """
-    matches = {name: PATTERN.fullmatch(name) for name in names}
-    splits = {name: NAMES[match[1].lower()] for name, match in matches.items() if match}
+    matches = {name: match for name in names if (match := WORD.search(name))}
+    meant = {name: NAMES[match[1].lower()] for name, match in matches.items()}
+    rests = {name: WORD.sub("*", name, count=1).lower() for name in matches}
+    splits = {
+        name: split
+        for name, split in meant.items()
+        if PLAIN.fullmatch(rests[name].removeprefix("*"))
+        or {meant[other] for other in matches if rests[other] == rests[name]} > {"train"}  # as in cars_train, cars_test
+    }
     found = set(splits.values())
-    complete = len(splits) == len(matches)
+    complete = len(splits) == len(names)
     return splits if "train" in found and (complete or (len(found) > 1 and not whole)) else {}
 
 
