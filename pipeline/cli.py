@@ -21,11 +21,11 @@ class Commands(TyperGroup):
         try:
             super().invoke(ctx)
         except KeyboardInterrupt:
-            if not ctx.invoked_subcommand:
-                raise
-            raise Stopped(f"{ctx.invoked_subcommand}: stopped; run the same command again") from None
+            raise Stopped(f"{ctx.invoked_subcommand or ctx.info_name}: stopped; run the same command again") from None
         except BrokenPipeError:
-            raise Unread(f"{ctx.invoked_subcommand}: nobody reads what it says; run the same command again") from None
+            raise Unread(
+                f"{ctx.invoked_subcommand or ctx.info_name}: nobody reads what it says; run the same command again"
+            ) from None
 
 
 app = typer.Typer(

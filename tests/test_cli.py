@@ -11,7 +11,7 @@ from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline import cli
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Stopped
 from pipeline.training.learner import learner
 from tests.test_training import adam, painter, pair
 
@@ -105,13 +105,13 @@ runpy.run_module("pipeline", run_name="__main__")
     assert (stopped.returncode, stopped.stderr) == ends
 
 
-def test_ctrl_c_before_there_is_a_command_is_left_to_main(monkeypatch):
+def test_ctrl_c_before_there_is_a_command_names_the_program(monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.TyperGroup, "invoke", stop)
-    with pytest.raises(KeyboardInterrupt):
-        cli.app(["report"], standalone_mode=False)
+    with pytest.raises(Stopped, match="^python -m pipeline: stopped"):
+        cli.app(["report"], prog_name="python -m pipeline")
 
 
 @pytest.mark.parametrize("hunger", ["torch.empty(10**15)", "numpy.empty(10**15)"])
