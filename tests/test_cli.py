@@ -110,7 +110,7 @@ def test_ctrl_c_before_there_is_a_command_names_the_program(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.TyperGroup, "invoke", stop)
-    with pytest.raises(Stopped, match="^python -m pipeline: stopped"):
+    with pytest.raises(Stopped, match=r"^python -m pipeline: stopped"):
         cli.app(["report"], prog_name="python -m pipeline")
 
 
