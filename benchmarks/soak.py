@@ -2,12 +2,12 @@
 
 The good ones are alone for a third of the time, to see how long they wait for one another.
 
-    python benchmarks/soak.py models/unet.onnx             # ten minutes
-    python benchmarks/soak.py models/unet.onnx --minutes 3
+    python -m benchmarks.soak models/unet.onnx             # ten minutes
+    python -m benchmarks.soak models/unet.onnx --minutes 3
 
-Ends with exit code 1, and says why, if a good visitor was not served, or waited longer
-for the hostile ones than the bound; if memory or
-disk grew beyond theirs; if a hostile one was served; if the server logs anything; or if anything is left in the end.
+Ends with exit code 1, and says why, if a good visitor was not served, or waited longer for the hostile ones than the
+bound; if memory or disk grew beyond theirs; if a hostile one was served; if the server logs anything; or if anything is
+left in the end.
 """
 
 import io
