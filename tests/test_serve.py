@@ -613,7 +613,16 @@ def folders(folder):
     return [path.name for path in folder.iterdir() if path.name.startswith(PREFIX)]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def ending(request):
+    """A signal that is not ignored, as nohup has it and processes inherit it."""
+    before = signal.getsignal(request.param)
+    if before == signal.SIG_IGN:
+        signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, before)
+
+
 def test_the_command_serves_the_page_until_it_is_ended_and_leaves_nothing(trained, ending):
     shutil.rmtree("models")  # for torch takes long to load
     with command(trained, "--model", "mine.onnx") as (serving, site):
