@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline import levels, metrics, models, plots, report
+from pipeline import metrics, models, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import colours, store
 from pipeline.errors import PipelineError
@@ -108,7 +108,7 @@ def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int, device: to
     for start in range(0, len(pictures), batch_size):
         batch = _to_tensor(pictures[start : start + batch_size], device)
         l, _ = rgb_to_l_ab(bytes_to_rgb(batch))  # noqa: E741
-        ab = unet(levels.usual(l))
+        ab = unet(l)
         painted += [metrics.colourfulness(_to_bytes(l, gain * ab)).sum().item() for gain in GAINS]
         real += metrics.colourfulness(batch).sum().item()
     # Colours that leave sRGB are clipped, so the curve may sink a little at its upper end.
@@ -177,10 +177,9 @@ def _paint(
     gain: float,
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
-    shown = levels.usual(l)  # as photographs are
     painted = {"grey": torch.zeros_like(l).expand(-1, 2, -1, -1)}
     for who, colouriser in colourisers.items():
-        painted[who] = colouriser(shown)
+        painted[who] = colouriser(l)
         if who == "unet":
             painted["unet_gain"] = gain * painted[who]
     for who, ab in painted.items():
