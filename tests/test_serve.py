@@ -523,7 +523,7 @@ def test_of_fifty_at_once_each_is_answered_or_told_why_not_and_one_is_coloured_a
         answers = list(pool.map(site.answer, asked))
     coloured = [answer for answer in answers if answer[1]]
     assert all("Too many photographs wait just now" in reason for _, download, reason in answers if not download)
-    assert page.WAITING <= len(coloured) <= page.WAITING + 1  # one of them is being coloured
+    assert page.WAITING <= len(coloured) <= page.WAITING + 2  # one is being coloured, one may be on its way there
     assert (len(painter.visitors), painter.most) == (len(coloured), 1)
 
 
