@@ -1,6 +1,5 @@
 import os
 import unicodedata
-from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pipeline.destinations import check, make, plan, tell_apart
 from pipeline.errors import PipelineError
 from pipeline.photographs import writing
 from pipeline.photographs.xmp import Made
+from tests.somebody import somebody
 
 
 @pytest.fixture(autouse=True)
@@ -163,28 +163,20 @@ def test_an_out_that_the_system_does_not_take_is_refused(out):
     assert "File name too long; give a folder that can be written" in refusal(make, Path(out))
 
 
-@contextmanager
-def somebody():
-    """Not root, who may do everything."""
-    root = os.geteuid() == 0
-    if root:
-        Image.init()  # whose modules somebody may not read
-        Path.cwd().chmod(0o755)
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
+@pytest.fixture
+def reachable():
+    """Whatever another user needs of this process and its folder."""
+    Image.init()  # whose modules somebody may not read
+    Path.cwd().chmod(0o755)
 
 
-def test_an_out_that_may_not_be_written_is_refused():
+def test_an_out_that_may_not_be_written_is_refused(reachable):
     Path("out").mkdir(mode=0o555)
     with somebody():
         assert refusal(make, Path("out")) == "--out out: Permission denied; give a folder that can be written"
 
 
-def test_what_cannot_be_looked_at_in_a_folder_fails_by_name():
+def test_what_cannot_be_looked_at_in_a_folder_fails_by_name(reachable):
     for name in ("a/x.png", "a/locked/y.png"):
         save(name)
     for name in ("broken.jpg", "notes.txt"):

@@ -1,4 +1,3 @@
-import os
 import resource
 import tempfile
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.pretrain import DATA
 from tests.archives import draw
+from tests.somebody import somebody
 
 PRETRAIN = [f"pretrain {name}" for name in DATA]
 STAGES = ["download target", *PRETRAIN, "train-unet", "train-gan", "evaluate"]
@@ -28,21 +28,6 @@ def full_disk(most: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextmanager
-def somebody(folder: Path):
-    """Not root, who may write everywhere; the folder becomes theirs."""
-    root = os.geteuid() == 0
-    if root:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, 65534, -1)
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.fixture
@@ -113,7 +98,7 @@ def test_a_folder_that_may_not_be_written_is_one_line_and_the_next_run_goes_on(p
     ):
         assert run(stage).exit_code == 0
         before = files(here)
-        with somebody(here):
+        with somebody([here, *here.rglob("*")]):
             for folder in folders:
                 Path(folder).chmod(0o555)
                 line = str(run(stage).exception)
