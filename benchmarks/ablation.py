@@ -187,7 +187,7 @@ def main() -> None:
             with one_way():  # of a U-Net that is a matter of painting, not of training
                 rows.append({"recipe": "− mirror image", **measure(network), "seconds": seconds})
         table = pd.DataFrame(rows)
-        table.to_csv(arguments.out / "ablation.csv", index=False)
+        table.to_csv(arguments.out / "ablation.csv", index=False, lineterminator="\n")
     print(table.to_string(index=False, float_format="{:.4g}".format))
 
 

@@ -81,7 +81,7 @@ def main() -> None:
     for epochs in (*arguments.epochs, None):
         rows.append(point(settings, epochs))
         table = pd.DataFrame(rows).assign(skill=lambda found: 1 - found["l1"] / grey)
-        table.to_csv(arguments.out / "encoders.csv", index=False)
+        table.to_csv(arguments.out / "encoders.csv", index=False, lineterminator="\n")
     print(table.to_string(index=False, float_format="{:.4g}".format))
     draw(table, arguments.out / "encoders.png")
 

@@ -163,11 +163,11 @@ def main() -> None:
             curves = pd.concat(tables)
             curves["skill"] = 1 - curves["validation_l1"] / grey
             curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
-            curves.to_csv(out / "curves.csv", index=False)  # each time: all of them take hours
+            curves.to_csv(out / "curves.csv", index=False, lineterminator="\n")  # each time: all of them take hours
             draw(curves, out / "recipes.png")
     print(times(curves).to_string(index=False, float_format="{:.4g}".format))
     figures = test_figures(out)
-    figures.to_csv(out / "test.csv")
+    figures.to_csv(out / "test.csv", lineterminator="\n")
     print(figures[["colourfulness", *FIGURES]].to_string(float_format="{:.4g}".format))
 
 

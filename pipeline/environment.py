@@ -111,11 +111,11 @@ def _find_folders() -> None:
     if not home or not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
         stand_in = Path(tempfile.mkdtemp(prefix="colourgan-home-"))
         atexit.register(shutil.rmtree, stand_in, ignore_errors=True)
-        os.environ["HOME"] = str(stand_in)
+        os.environ |= dict.fromkeys(("HOME", "USERPROFILE"), str(stand_in))  # the latter is what Windows calls it
     try:
         getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["USER"] = f"user-{os.getuid()}"
+    except (ImportError, KeyError, OSError):
+        os.environ["USER"] = f"user-{getattr(os, 'getuid', os.getpid)()}"  # Windows has no numbers of users
 
 
 def import_failure(error: Exception) -> str | None:

@@ -65,7 +65,7 @@ def run(params: Params) -> None:
             Path("plots/before_after.gif"): lambda path: plots.before_after(pictures, path),
             Path("plots/test_l1.png"): lambda path: plots.bars(errors, title, path),
             Path("plots/curves.png"): lambda path: plots.curves(tables, path),
-            report.FIGURES: lambda path: path.write_text(content, encoding="utf-8"),
+            report.FIGURES: lambda path: path.write_bytes(content.encode()),
         }
     )
     report.run()

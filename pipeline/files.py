@@ -1,18 +1,24 @@
 """Files that are written whole or not at all, and what tells one from another."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
+import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from filelock import lock_descriptor
 
 UNFINISHED = ".colourgan-"  # how names begin of files that are being written; 16 hexadecimal digits follow
+
+# Windows neither deletes nor renames a file that is open, nor replaces one that may not be written.
+WINDOWS = sys.platform == "win32"
 
 _begun: set[Path] = set()  # by this process
 _beginning = threading.Lock()
@@ -29,20 +35,30 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
     with ExitStack() as held:
         unfinished = {path: held.enter_context(_unfinished(path.parent)) for path in writers}
         for path, write in writers.items():
-            write(unfinished[path])
-            keep(unfinished[path])
+            write(Path(unfinished[path].name))
+            keep(Path(unfinished[path].name))
         for path in writers:
             if path.is_dir():  # no file can take its place, and others would have had theirs already
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, finished in unfinished.items():
-            finished.replace(path)
+            if WINDOWS:
+                finished.close()
+                _allow_writing(path)
+            Path(finished.name).replace(path)
+
+
+def _allow_writing(path: Path) -> None:
+    """Take the protection from a file, if it is there, that DVC gives to what it has linked into its cache."""
+    with suppress(FileNotFoundError):
+        path.chmod(stat.S_IWRITE)
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
+def _unfinished(folder: Path) -> Iterator[BinaryIO]:
     """A new file for what will be written into a folder.
 
-    It is locked while it has this name, and deleted if it still has it in the end.
+    It is locked while it has this name, and deleted if it still has it in the end. On Windows that it is open is its
+    lock: there a lock would keep this very process from writing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder.resolve())
@@ -51,40 +67,46 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         with _beginning:
             file = path.open("xb")
             _begun.add(path)
-        with file:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                if path.exists():  # no other run swept it before it was locked
-                    yield path
-                    return
-            finally:
-                path.unlink(missing_ok=True)
-                _begun.discard(path)
+        try:
+            if not WINDOWS:
+                with suppress(OSError):  # a file system without locks
+                    lock_descriptor(file.fileno())
+            if path.exists():  # no other run swept it before it was locked
+                yield file
+                return
+        finally:
+            file.close()
+            path.unlink(missing_ok=True)
+            _begun.discard(path)
 
 
 def give_up() -> None:
     """Delete what is being written, by whatever thread, and let nothing be begun: the process is about to end."""
     _beginning.acquire()
     for path in tuple(_begun):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # on Windows a file that is open stays, until the next run
+            path.unlink()
 
 
 @cache
 def _sweep(folder: Path) -> None:
-    """Delete what runs that were killed left in a folder, once a process: files that nobody holds locked.
+    """Delete what runs that were killed left in a folder, once a process: files that nobody holds locked, or open.
 
     A lock goes with its process, however that ends.
     """
     for path in folder.glob(UNFINISHED + "[0-9a-f]" * 16):
-        with suppress(OSError), path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+        with suppress(OSError):
+            if WINDOWS:
+                path.unlink()
+                continue
+            with path.open("r+b") as file:
+                if lock_descriptor(file.fileno(), blocking=False):
+                    path.unlink()
 
 
 def keep(path: Path) -> None:
     """Have the system put a file's content on the disk: a power failure might leave its name, and nothing in it."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # for reading alone, Windows would refuse
         os.fsync(file.fileno())
 
 

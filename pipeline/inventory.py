@@ -26,7 +26,7 @@ def run(params: Params) -> None:
     roles = params.roles()
     content = take(folder.find(params.datasets.folder.path)) if "folder" in (roles.target, roles.encoder) else None
     text = json.dumps({"folder": content}, indent=2) + "\n"
-    write_all({INVENTORY: lambda path: path.write_text(text, encoding="utf-8")})
+    write_all({INVENTORY: lambda path: path.write_bytes(text.encode())})
 
 
 def take(top: Path) -> dict[str, int | str]:
@@ -35,5 +35,7 @@ def take(top: Path) -> dict[str, int | str]:
     files = folders.walk(top).files
     for path in files:
         status = path.stat()
-        digest.update(os.fsencode(path.relative_to(top)) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(
+            os.fsencode(path.relative_to(top).as_posix()) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
+        )
     return {"files": len(files), "sha256": digest.hexdigest()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.errors import PipelineError, Stopped
+from pipeline.files import WINDOWS
 
 FOLDER = Path("checkpoints")  # of locks, and of what a run that was killed goes on from; no stage's output
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -34,9 +35,10 @@ def alone(stage: str) -> Iterator[None]:
         with hold(FOLDER / f"{stage}.lock", "work in a copy of the project on a local disk"):
             yield
     except Held as holder:
+        end = "taskkill /F /PID" if WINDOWS else "kill"
         raise PipelineError(
             f"{stage}: process {holder} runs it in this folder already, allowed: one at a time; "
-            f"wait for that one, or end it with `kill {holder}`"
+            f"wait for that one, or end it with `{end} {holder}`"
         ) from None
     except KeyboardInterrupt:
         raise Stopped(f"{stage}: stopped; run the same command again to go on") from None
@@ -69,15 +71,15 @@ def hold(path: Path, way_out: str, wait: bool = False) -> Iterator[None]:
             f"{path}: the file system has no locks ({reason}), which keep two runs apart; {way_out}"
         ) from None
     with held:
-        with path.open("r+") as file:
-            file.seek(1)  # the first byte is the one that Windows locks, against reading as well
-            file.write(str(os.getpid()))
+        with path.open("r+b") as file:
+            file.seek(1)  # the first byte is the one that Windows locks, against reading and writing
+            file.write(str(os.getpid()).encode())
             file.truncate()
         yield
 
 
 def _holder(path: Path) -> str:
-    with suppress(OSError), path.open() as file:
+    with suppress(OSError), path.open("rb") as file:
         file.seek(1)
-        return file.read() or "unknown"
+        return file.read().decode("ascii", "replace") or "unknown"
     return "unknown"

@@ -83,8 +83,8 @@ def run(name: Name, params: Params) -> None:
     )
     write_all(
         {
-            Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False),
-            Path(f"metrics/{name}.json"): lambda path: path.write_text(json.dumps(report, indent=2) + "\n"),
+            Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False, lineterminator="\n"),
+            Path(f"metrics/{name}.json"): lambda path: path.write_bytes((json.dumps(report, indent=2) + "\n").encode()),
         }
     )
     result = f"accuracy {accuracy['accuracy']:.3f} on validation" if accuracy else "nothing to train"

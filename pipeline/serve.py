@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.serving.painter import Painter
     from pipeline.serving.uploads import Uploads
 
+ENDINGS = "SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"  # each system has some of them; Windows alone the last
 SESSIONS = 1000  # visitors whose choices are remembered, at most
 
 
@@ -36,9 +37,10 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
     check_url(url)
     listening = address.listen(host, port)
     paths = find(model)
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # so that uploads are deleted then, too
-        if signal.getsignal(ending) != signal.SIG_IGN:  # as `nohup` has it
-            signal.signal(ending, lambda *_: sys.exit())
+    endings = [getattr(signal, name) for name in ENDINGS if hasattr(signal, name)]
+    heeded = [ending for ending in endings if signal.getsignal(ending) != signal.SIG_IGN]  # as `nohup` has it
+    for ending in heeded:  # so that uploads are deleted then, too
+        signal.signal(ending, lambda *_: sys.exit())
     os.umask(0o077)
     from pipeline.serving import http
     from pipeline.serving.painter import Painter
@@ -46,8 +48,8 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
 
     with closing(Uploads()) as uploads, closing(Painter(paths)) as painter:
         server = http.server(make_app(list(paths), painter, uploads, host, url))
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, server.handle_exit)  # uvicorn knows the other two
+        if (hangup := getattr(signal, "SIGHUP", None)) in heeded:
+            signal.signal(hangup, server.handle_exit)  # uvicorn knows the others
         shown = url or f"http://{address.in_url(host)}:{port}"
         print(f"the page is at {shown.rstrip('/')}/ (Ctrl-C ends it)", flush=True)
         server.run([listening])

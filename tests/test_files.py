@@ -1,12 +1,11 @@
 import errno
-import fcntl
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from pipeline import files
 from pipeline.files import UNFINISHED, write_all
 
 
@@ -111,10 +110,10 @@ def test_who_may_read_a_file_is_what_the_user_allows(tmp_path):
 
 
 def test_where_files_cannot_be_locked_they_are_written_and_nothing_is_swept(tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
     remains = tmp_path / (UNFINISHED + "0" * 16)
     remains.touch()
     write_all({tmp_path / "a": lambda path: path.write_text("1")})
@@ -122,15 +121,15 @@ def test_where_files_cannot_be_locked_they_are_written_and_nothing_is_swept(tmp_
 
 
 def test_a_file_that_is_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    lock, swept = fcntl.flock, []
+    lock, swept = files.lock_descriptor, []
 
-    def late(file, how):
+    def late(number):
         if not swept:
-            swept.append(file.name)
-            Path(file.name).unlink()
-        lock(file, how)
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        return lock(number)
 
-    monkeypatch.setattr(fcntl, "flock", late)
+    monkeypatch.setattr(files, "lock_descriptor", late)
     write_all({tmp_path / "a": lambda path: path.write_text("1")})
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "1")]
     assert len(swept) == 1

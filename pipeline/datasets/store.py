@@ -46,7 +46,7 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         unfinished.chmod(0o755)  # mkdtemp's own mode would hide the data from other users
-        (unfinished / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        (unfinished / "about.json").write_bytes((json.dumps(about, indent=2) + "\n").encode())
         for name, split in splits.items():
             np.save(unfinished / f"{name}.npy", split.pictures)
             np.save(unfinished / f"{name}_labels.npy", split.labels)

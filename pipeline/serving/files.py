@@ -1,6 +1,7 @@
 """The requests that are about files: uploads, and what is given out."""
 
 import asyncio
+import re
 import shutil
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ AT_ONCE = 64  # uploads, at most, half of them from one address
 FIRST = 10  # seconds that an upload may take in any case, and then one more for
 SLOWEST = 32 * 1024  # bytes of it
 NAME = 80  # letters of a file's name that are kept
+# Names, with any suffix, that Windows has for devices instead of files.
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 # What a browser is to take files for; others are just bytes to it.
 TYPES = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
@@ -82,7 +85,8 @@ class Files:
 
     async def give(self, request: Request) -> Response:
         """Give out a file, to be kept, not to be opened: the page alone shows it."""
-        path = "/" + request.path_params["path"].lstrip("/")
+        path = request.path_params["path"].lstrip("/")
+        path = path if Path(path).is_absolute() else f"/{path}"  # on Windows it begins with a drive
         if not self.uploads.has(path):
             raise HTTPException(404, "This photograph is no longer here, or never was.")
         kind = TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
@@ -115,7 +119,8 @@ def _safe(name: str) -> str:
     """The name that a file was sent with, as any file system and terminal can have it."""
     last = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
     path = Path("".join(letter for letter in last if letter not in '<>:"|?*&').strip(" .") or "photo")
-    return path.stem[:NAME] + path.suffix[:NAME]
+    device = "_" if DEVICE.match(path.name) else ""
+    return device + path.stem[:NAME] + path.suffix[:NAME]
 
 
 def _copy(file: UploadFile, path: Path) -> None:

@@ -2,14 +2,15 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import IO, Any
 
 import psutil
 
@@ -98,9 +99,12 @@ class Painter:
             [sys.executable, "-W", "ignore", "-m", "pipeline.serving.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the parent's
+            start_new_session=True,  # Ctrl-C is the parent's; on Windows it is by the next line
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=_listen, args=(self._process.stdout, self._lines), daemon=True).start()
         self._send(self._models)
 
     def _await_models(self) -> None:
@@ -120,12 +124,12 @@ class Painter:
         try:
             self._process.stdin.write(f"{json.dumps(message)}\n".encode())
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except OSError:  # a broken pipe, for which Windows has another name
             raise _Ended("the painting process had ended; ask again") from None
 
     def _answer(self, seconds: float, memory: float = float("inf")) -> dict[str, str]:
-        began, pipe, line = time.monotonic(), self._process.stdout.fileno(), b""
-        while not line.endswith(b"\n"):
+        began, line = time.monotonic(), None
+        while line is None:
             taken = time.monotonic() - began
             if taken > seconds:
                 raise _Ended(f"takes too long: more than {seconds} seconds; save it as JPEG or PNG, or make it smaller")
@@ -133,11 +137,10 @@ class Painter:
                 raise _Ended("takes too much memory; save it as JPEG or PNG, or make it smaller")
             if self._visitor is None and taken > LEFT:
                 raise _Ended("nobody waits for it any longer; ask again")
-            if select.select([pipe], [], [], POLL)[0]:
-                part = os.read(pipe, ANSWER)
-                if not part or len(line) > ANSWER:
-                    raise _Ended("a broken picture, over which its reader crashed; save it as JPEG or PNG again")
-                line += part
+            with suppress(Empty):
+                line = self._lines.get(timeout=POLL)
+        if not line.endswith(b"\n"):
+            raise _Ended("a broken picture, over which its reader crashed; save it as JPEG or PNG again")
         return json.loads(line)
 
     def _memory(self) -> int:
@@ -145,3 +148,10 @@ class Painter:
             return psutil.Process(self._process.pid).memory_info().rss
         except psutil.Error:
             return 0  # it has ended, which its pipe tells
+
+
+def _listen(answers: IO[bytes], lines: SimpleQueue[bytes]) -> None:
+    """Hand on each line; the last one, of a process that has ended, or of one that goes on for too long, has no end."""
+    while (line := answers.readline(ANSWER)).endswith(b"\n"):
+        lines.put(line)
+    lines.put(line)

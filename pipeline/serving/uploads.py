@@ -1,6 +1,5 @@
 """Where uploads and results are: a folder of this process alone, whose files are deleted whatever ends the process."""
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -12,10 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from filelock import lock_descriptor
 
 from pipeline.errors import PipelineError
+from pipeline.files import WINDOWS
 
-PREFIX = "colourgan-"
+PREFIX = "colourgan-page-"
+LOCK = "lock"  # the file in the folder that tells a later server whether this one is alive
 KEPT = 30 * 60  # seconds that uploads and results are there
 SWEPT = 60  # seconds from one look for old ones to the next
 ROOM = 4 << 30  # bytes of uploads and results, at most; one more result may be written then
@@ -26,7 +30,7 @@ GRACE = 2 * 60  # seconds for which nothing is deleted to make room
 class Uploads:
     """A folder with one of its own for each upload and each result.
 
-    Its lock tells a later server that this one is alive; what servers left that were killed is deleted by the next.
+    A lock in it tells a later server that this one is alive; what servers left that were killed is deleted by the next.
 
     Args:
         folder: of mode 0700; by default a new one where temporary files are.
@@ -35,7 +39,7 @@ class Uploads:
     def __init__(self, folder: Path | None = None):
         delete_abandoned()
         self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock: int | None = None
+        self._lock: BinaryIO | None = None
         self._counting, self._promised = threading.Lock(), 0
         self._spared: set[Path] = set()
         self.hold()
@@ -49,15 +53,17 @@ class Uploads:
         while not self._is_held():
             with suppress(FileExistsError):
                 self.folder.mkdir(mode=0o700)
-            opened = _open_own(self.folder)
-            fcntl.flock(opened, fcntl.LOCK_EX)  # a server that starts may have it for a moment, to delete it
-            if self._lock is not None:
-                os.close(self._lock)
-            self._lock = opened
+            with suppress(FileNotFoundError):  # a server that starts has just deleted it
+                opened = _open_lock(self.folder)
+                lock_descriptor(opened.fileno())  # one that starts may have it for a moment, to delete the folder
+                if self._lock is not None:
+                    self._lock.close()
+                self._lock = opened
 
     def _is_held(self) -> bool:
         with suppress(FileNotFoundError):
-            return self._lock is not None and os.path.samestat(os.fstat(self._lock), os.lstat(self.folder))
+            there = os.lstat(self.folder / LOCK)
+            return self._lock is not None and os.path.samestat(os.fstat(self._lock.fileno()), there)
         return False
 
     def new(self) -> Path:
@@ -131,35 +137,44 @@ class Uploads:
 
     def close(self) -> None:
         """Delete the folder."""
-        _delete(self.folder)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        with self._lock as lock:
+            _delete_locked(self.folder, lock)
+        self._lock = None
 
     def _paths(self) -> set[Path]:
         with suppress(OSError):  # it is gone, and so is what was in it
-            return set(self.folder.iterdir()) - self._spared
+            return set(self.folder.iterdir()) - self._spared - {self.folder / LOCK}
         return set()
 
 
 def delete_abandoned() -> None:
     """Delete what servers left that were killed: folders of this user that none holds the lock of."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):  # a link, or in use, or somebody else's
-            opened = _open_own(path)
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _delete(path)
-            finally:
-                os.close(opened)
+        with suppress(OSError), _open_lock(path) as lock:  # a link, or somebody else's
+            if lock_descriptor(lock.fileno(), blocking=False):
+                _delete_locked(path, lock)
 
 
-def _open_own(folder: Path) -> int:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    if os.fstat(opened).st_uid != os.getuid():
-        os.close(opened)
+def _open_lock(folder: Path) -> BinaryIO:
+    """Open, or make, the lock of a folder.
+
+    Raises:
+        OSError: the folder is none, but a link or the like, or somebody else's.
+    """
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(f"{folder} is no folder")
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
         raise PermissionError(f"{folder} is somebody else's")
-    return opened
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(folder / LOCK, flags, mode=0o600), "r+b")
+
+
+def _delete_locked(folder: Path, lock: BinaryIO) -> None:
+    """Delete a folder, while its lock is held if the system can delete a file that is open."""
+    if WINDOWS:
+        lock.close()
+    _delete(folder)
 
 
 def _changed(path: Path) -> float:

@@ -40,7 +40,7 @@ MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
 def save(name: str, network: nn.Module, rows: list[dict[str, float | None]], params: Params, **about: Any) -> None:
     """Write plots/NAME.csv, a row an epoch, and models/NAME.safetensors."""
     history = pd.DataFrame(rows)
-    write_all({Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False)})
+    write_all({Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False, lineterminator="\n")})
     models.save(
         Path(f"models/{name}.safetensors"),
         network,
