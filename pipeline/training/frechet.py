@@ -73,7 +73,8 @@ class FrechetLoss(Callback):
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
         there = goal + (painted.detach() - mean) @ matrix
-        weight = self.weight * min(1, late / RAMP) * (MOST / self.distance.clamp(min=MOST))
+        # A number, which any device takes; a tensor of float64 not every one does.
+        weight = float(self.weight * min(1, late / RAMP) * (MOST / self.distance.clamp(min=MOST)))
         self.learn.loss_grad = self.loss_grad + weight * (painted - there).square().sum(1).mean()
         self.learn.loss = self.learn.loss_grad.detach()
 
