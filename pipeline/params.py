@@ -126,23 +126,50 @@ class Evaluate(Section):
     grid: Annotated[int, Field(ge=1, le=64)]
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Images = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class Part(Section):
+    """A part of the study: each of its cases with each number of pictures and each setting.
+
+    A setting has a name and other parameters than params.yaml's, as `unet.epochs: 2`.
+    """
+
+    cases: Annotated[list[Text], Field(min_length=1)]
+    images: Annotated[list[Images], Field(min_length=1)]
+    settings: Annotated[dict[Text, dict[Text, Text | None]], Field(min_length=1)]
+
+
+class Study(Section):
+    """Which runs the study is made of: each seed of each part."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    parts: dict[Text, Part]
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
     case: str
     cases: dict[Text, Case]
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    images: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    seed: Seed
+    images: Images
     datasets: Datasets
     pretrain: Pretrain
     unet: UNet
     gan: GAN
     evaluate: Evaluate
+    study: Study
 
     @model_validator(mode="after")
-    def _case_is_known(self) -> "Params":
+    def _cases_are_known(self) -> "Params":
         if self.case not in self.cases:
             raise ValueError(f"case: given {self.case!r}, allowed: {', '.join(self.cases)}")
+        for name, part in self.study.parts.items():
+            if unknown := [case for case in part.cases if case not in self.cases]:
+                key = f"study.parts.{name}.cases"
+                raise ValueError(f"{key}: given {unknown[0]!r}, allowed: {', '.join(self.cases)}")
         return self
 
     def roles(self) -> Case:
@@ -179,9 +206,16 @@ def load(path: Path = Path("params.yaml")) -> Params:
         ParamsError: the file is missing or no YAML, or a key or value is not allowed. One line, for the first fault.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_bytes()
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}; run from the project's top folder") from None
+    return parse(text, str(path))
+
+
+def parse(text: bytes, path: str) -> Params:
+    """Check what is in a params.yaml; raise what `load` raises, with this name of the file."""
+    try:
+        content = yaml.load(text.decode("utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = "".join(letter if letter.isprintable() else " " for letter in str(error))
         raise ParamsError(f"{path}: not YAML: {' '.join(reason.split())}") from None
@@ -189,10 +223,15 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise ParamsError(
             f"{path}: given lists or keys within each other a hundredfold, allowed: three levels"
         ) from None
+    return check(content, path)
+
+
+def check(content: Any, where: str) -> Params:
+    """Make parameters of what stands in a file; `where` begins the line of a ParamsError."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(f"{path}: {_one_line(error.errors()[0])}") from None
+        raise ParamsError(f"{where}: {_one_line(error.errors()[0])}") from None
 
 
 _short = reprlib.Repr()  # a value may be a whole file, or aliases of aliases
@@ -218,7 +257,8 @@ def _one_line(fault: dict[str, Any]) -> str:
         case "string_pattern_mismatch":
             allowed = "md5: and 32, or sha256: and 64, hexadecimal digits"
         case "too_short":
-            allowed = f"a list of {fault['ctx']['min_length']} or more"
+            kind = "names with keys" if fault["ctx"]["field_type"] == "Dictionary" else "a list"
+            allowed = f"{kind}, {fault['ctx']['min_length']} or more"
         case "model_type":
             allowed = f"the keys {', '.join(_schema(location).model_fields)}"
         case "dict_type":

@@ -67,7 +67,7 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("unet", None, "unet: given None, allowed: the keys epochs, batch_size, learning_rate, encoder_learning_rate,"),
         ("datasets.cifar10.checksum", "md5:12", "datasets.cifar10.checksum: given 'md5:12', allowed: md5: and 32"),
         ("datasets.cifar10.urls", "http://x", "datasets.cifar10.urls: given 'http://x', allowed: a list"),
-        ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list of 1 or more"),
+        ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list, 1 or more"),
         ("pretrain.judge.architecture", "vgg", "given 'vgg', allowed: vgg8, resnet20, resnet18, resnet34"),
         ("seed", -1, "seed: given '-1', allowed: greater than or equal to 0"),
     ],
