@@ -209,13 +209,13 @@ def load(path: Path = Path("params.yaml")) -> Params:
         text = path.read_bytes()
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}; run from the project's top folder") from None
-    return parse(text, str(path))
+    return check(read(text, str(path)), str(path))
 
 
-def parse(text: bytes, path: str) -> Params:
-    """Check what is in a params.yaml; raise what `load` raises, with this name of the file."""
+def read(text: bytes, path: str) -> Any:
+    """What a YAML file holds, each scalar as text or None; raise what `load` raises, with this name of the file."""
     try:
-        content = yaml.load(text.decode("utf-8"), _Loader)
+        return yaml.load(text.decode("utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = "".join(letter if letter.isprintable() else " " for letter in str(error))
         raise ParamsError(f"{path}: not YAML: {' '.join(reason.split())}") from None
@@ -223,7 +223,6 @@ def parse(text: bytes, path: str) -> Params:
         raise ParamsError(
             f"{path}: given lists or keys within each other a hundredfold, allowed: three levels"
         ) from None
-    return check(content, path)
 
 
 def check(content: Any, where: str) -> Params:

@@ -29,7 +29,7 @@ from pipeline.training.batches import (
     turn,
 )
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.history import History
+from pipeline.training.history import History, clock
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
 
@@ -45,7 +45,7 @@ INPUTS: dict[str, tuple[int, Prepare]] = {
 
 
 def run(name: Name, params: Params) -> None:
-    """Write models/NAME.safetensors, plots/NAME.csv (a row an epoch) and metrics/NAME.json (accuracy on validation).
+    """Write models/NAME.safetensors, plots/NAME.csv, plots/NAME_seconds.csv (a row an epoch) and metrics/NAME.json.
 
     What the data set of that role is decides: pictures are trained on, `imagenet` gives torchvision's weights, and
     `none` random ones.
@@ -55,6 +55,7 @@ def run(name: Name, params: Params) -> None:
     data = store.read_about(DATA[name])
     architecture = data.get("architecture", settings.architecture)
     rows: list[dict[str, float]] = []
+    seconds: list[float] = []
     checkpoint = None
     match data["name"]:
         case "none":
@@ -65,7 +66,7 @@ def run(name: Name, params: Params) -> None:
             identified = {"seed": params.seed, "pretrain": {name: settings.model_dump()}}
             checkpoint = Checkpoint(f"pretrain-{name}", __name__, identified, store.files(DATA[name]))
             network, history = train(name, settings, data, checkpoint)
-            rows = history.rows
+            rows, seconds = history.rows, history.seconds
 
     history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
@@ -84,6 +85,9 @@ def run(name: Name, params: Params) -> None:
     write_all(
         {
             Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False, lineterminator="\n"),
+            Path(f"plots/{name}_seconds.csv"): lambda path: clock(seconds).to_csv(
+                path, index=False, lineterminator="\n"
+            ),
             Path(f"metrics/{name}.json"): lambda path: path.write_bytes((json.dumps(report, indent=2) + "\n").encode()),
         }
     )

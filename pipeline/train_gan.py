@@ -35,7 +35,7 @@ def run(params: Params) -> None:
     checkpoint = Checkpoint("train-gan", __name__, settings, [*store.files(colouriser.TARGET), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
-    colouriser.save("gan", network, history.rows, params, **shared, gan=params.gan.model_dump(), share=share)
+    colouriser.save("gan", network, history, params, **shared, gan=params.gan.model_dump(), share=share)
     checkpoint.remove()
 
 

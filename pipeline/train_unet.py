@@ -40,7 +40,7 @@ def run(params: Params) -> None:
     colouriser.save(
         "unet",
         network,
-        history.rows,
+        history,
         params,
         architecture=about["architecture"],
         data=store.read_about(colouriser.TARGET)["name"],

@@ -46,12 +46,14 @@ def tiny(folder: Path) -> dict[str, Any]:
 
 
 def outputs(project: Project) -> dict[str, str]:
-    """Digest of each output that is there."""
+    """Digest of each output that is there; those that hold how long it took differ from run to run."""
     digests = {}
     for name in OUTPUTS:
         path = project.folder / name
         files = sorted(path.iterdir()) if path.is_dir() else [path] * path.exists()
-        if files:
+        if name.endswith("_seconds.csv"):
+            digests |= {name: "there"} if files else {}
+        elif files:
             content = b"".join(file.name.encode() + file.read_bytes() for file in files)
             digests[name] = hashlib.sha256(content).hexdigest()
     return digests
@@ -167,7 +169,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         survived, went_on = survive(Path(folder), arguments.kills, arguments.seed)
-    print(f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are byte-identical to the undisturbed run's")
+    print(
+        f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are as in the undisturbed run: the same bytes, but for seconds"
+    )
     print(f"{went_on} of these kills hit a stage that had gone on from a checkpoint of an earlier one")
     sys.exit(survived != arguments.kills)
 

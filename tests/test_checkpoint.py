@@ -78,6 +78,7 @@ def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[by
             EPOCHS, cbs=warm_up_and_decay(0.01)
         )
     saved.remove()
+    assert len(history.seconds) == len(history.rows)
     return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values()), history.rows
 
 

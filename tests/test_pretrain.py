@@ -52,6 +52,9 @@ def test_a_classifier_learns_its_own_data_set_and_reports_its_accuracy(settings,
     history = pd.read_csv(tmp_path / f"plots/{name}.csv")
     assert history["epoch"].tolist() == list(range(1, 9))
     assert history["validation_accuracy"].iloc[-1] == pytest.approx(report["accuracy"])
+    clock = pd.read_csv(tmp_path / f"plots/{name}_seconds.csv")
+    assert clock["epoch"].tolist() == history["epoch"].tolist()
+    assert (clock["seconds"] > 0).all()
 
 
 def test_pictures_of_one_class_teach_which_way_is_up(settings, tmp_path):

@@ -14,7 +14,7 @@ PARAMS = yaml.safe_load(Path("params.yaml").read_text())
 
 def study(parts: dict, seeds=(0, 1), **changes):
     content = PARAMS | changes | {"study": {"seeds": list(seeds), "parts": parts}}
-    return params.parse(yaml.safe_dump(content).encode(), "params.yaml")
+    return params.check(params.read(yaml.safe_dump(content).encode(), "params.yaml"), "params.yaml")
 
 
 def part(cases=("1",), images=(500,), **settings):

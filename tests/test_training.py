@@ -1,3 +1,4 @@
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -309,3 +310,19 @@ def test_several_gpus_share_each_batch_and_leave_the_network_as_it_was_given(mon
     assert wrappers == {nn.DataParallel}
     assert several.state_dict().keys() == one.state_dict().keys()
     assert all(torch.equal(a, b) for a, b in zip(several.parameters(), one.parameters(), strict=True))
+
+
+def test_the_seconds_of_an_epoch_that_was_stopped_count_from_its_beginning():
+    history = History({"train_l1": colouriser.l1}, {})
+    train([history])
+    assert len(history.seconds) == 3
+    history.started -= 100  # so long ago
+    state = history.state_dict()
+    assert len(state["seconds"]) == 3
+    assert state["elapsed"] > 100
+    later = History({"train_l1": colouriser.l1}, {})
+    later.bar, later.started = history.bar, time.perf_counter()
+    later.load_state_dict(state)
+    later.after_train()
+    assert later.seconds[:3] == history.seconds[:3]
+    assert later.seconds[3] > 100

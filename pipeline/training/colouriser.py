@@ -14,6 +14,7 @@ from pipeline.datasets import store
 from pipeline.files import write_all
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
+from pipeline.training.history import History, clock
 
 TARGET = Path("data/target")
 
@@ -37,10 +38,15 @@ def colourfulness(learner: Learner) -> Tensor:
 MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
 
 
-def save(name: str, network: nn.Module, rows: list[dict[str, float | None]], params: Params, **about: Any) -> None:
-    """Write plots/NAME.csv, a row an epoch, and models/NAME.safetensors."""
-    history = pd.DataFrame(rows)
-    write_all({Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False, lineterminator="\n")})
+def save(name: str, network: nn.Module, history: History, params: Params, **about: Any) -> None:
+    """Write plots/NAME.csv and plots/NAME_seconds.csv, a row an epoch, and models/NAME.safetensors."""
+    rows, seconds = pd.DataFrame(history.rows), clock(history.seconds)
+    write_all(
+        {
+            Path(f"plots/{name}.csv"): lambda path: rows.to_csv(path, index=False, lineterminator="\n"),
+            Path(f"plots/{name}_seconds.csv"): lambda path: seconds.to_csv(path, index=False, lineterminator="\n"),
+        }
+    )
     models.save(
         Path(f"models/{name}.safetensors"),
         network,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
@@ -64,9 +65,16 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"rows": self.rows, "sums": self.sums, "counts": self.counts, "steps": self.bar.n}
+        clock = {"seconds": self.seconds, "elapsed": time.perf_counter() - self.started}
+        return {"rows": self.rows, "sums": self.sums, "counts": self.counts, "steps": self.bar.n, **clock}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.rows, self.sums, self.counts = state["rows"], state["sums"], state["counts"]
+        self.seconds, self.started = state["seconds"], self.started - state["elapsed"]
         self.bar.update(state["steps"])
+
+
+def clock(seconds: list[float]) -> pd.DataFrame:
+    """A row an epoch with the seconds that its training took; they differ from run to run, so no stage depends on it."""
+    return pd.DataFrame({"epoch": range(1, len(seconds) + 1), "seconds": [round(number, 3) for number in seconds]})
