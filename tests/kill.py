@@ -170,7 +170,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         survived, went_on = survive(Path(folder), arguments.kills, arguments.seed)
     print(
-        f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are as in the undisturbed run: the same bytes, but for seconds"
+        f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are those of the undisturbed run, but for seconds"
     )
     print(f"{went_on} of these kills hit a stage that had gone on from a checkpoint of an earlier one")
     sys.exit(survived != arguments.kills)

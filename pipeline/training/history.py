@@ -76,5 +76,5 @@ class History(Callback):
 
 
 def clock(seconds: list[float]) -> pd.DataFrame:
-    """A row an epoch with the seconds that its training took; they differ from run to run, so no stage depends on it."""
+    """A row an epoch: the seconds that its training took. They differ from run to run, so no stage depends on them."""
     return pd.DataFrame({"epoch": range(1, len(seconds) + 1), "seconds": [round(number, 3) for number in seconds]})
