@@ -104,7 +104,7 @@ class Ingredient(NamedTuple):
 
 UNET = {
     "U-Net": Ingredient(),
-    "− pretraining": Ingredient(random_encoder),
+    "− pretraining": Ingredient(random_encoder, {"encoder_learning_rate": 0.004}),  # it has all to learn
     "− Muon: AdamW": Ingredient(lambda: patch.object(train_unet, "Muon", torch.optim.AdamW)),
     "− decay: constant rate": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", constant)),
     "− lower rate for the encoder": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", alike)),
@@ -145,8 +145,8 @@ def measure(network: nn.Module) -> dict[str, float]:
 def unet(settings: params.Params) -> nn.Module:
     """A trained U-Net."""
     seed_everything(settings.seed)
-    network, about = train_unet.on_encoder(settings.unet.dropout)
-    train_unet.train(settings, network, about["data"] != "none")
+    network, _ = train_unet.on_encoder(settings.unet.dropout)
+    train_unet.train(settings, network)
     return network
 
 

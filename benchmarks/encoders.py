@@ -43,8 +43,11 @@ def point(settings: params.Params, epochs: int | None) -> dict[str, float | None
         epochs, accuracy = about["training"]["epochs"], about.get("accuracy")
     else:
         network, accuracy = pretrained(settings, epochs)
+    if epochs == 0:  # random weights have all to learn
+        rate = {"encoder_learning_rate": settings.unet.learning_rate}
+        settings = settings.model_copy(update={"unet": settings.unet.model_copy(update=rate)})
     seed_everything(settings.seed)
-    history = train_unet.train(settings, network, epochs > 0)
+    history = train_unet.train(settings, network)
     return {"epochs": epochs, "accuracy": accuracy, "l1": history.rows[-1]["validation_l1"]}
 
 

@@ -58,7 +58,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
     else:
         network, about = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
-        "unet": lambda: train_unet.train(settings, network, pretrained=True),
+        "unet": lambda: train_unet.train(settings, network),
         "gan": lambda: train_gan.train(settings, network, about["architecture"], train_gan.features(about["data"]))[0],
     }
     theirs: dict[str, Callable[[], History]] = {

@@ -94,7 +94,7 @@ class UNet(Section):
     epochs: Epochs
     batch_size: BatchSize
     learning_rate: Rate
-    encoder_learning_rate: Rate
+    encoder_learning_rate: Annotated[float, Field(ge=0, le=1)]  # 0: frozen
     weight_decay: Fraction
     dropout: Fraction
     zoom: Fraction

@@ -30,6 +30,8 @@ def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
     network, about = models.build_on(UNET, "colouriser")
+    if about["unet"].get("encoder_learning_rate") == 0:
+        network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
     eye = features(about["data"])
     checkpoint = Checkpoint("train-gan", __name__, settings, [*store.files(colouriser.TARGET), UNET, FEATURES])

@@ -36,7 +36,7 @@ def run(params: Params) -> None:
     network, about = on_encoder(params.unet.dropout)
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])
-    history = train(params, network, about["data"] != "none", checkpoint)
+    history = train(params, network, checkpoint)
     colouriser.save(
         "unet",
         network,
@@ -50,27 +50,29 @@ def run(params: Params) -> None:
     checkpoint.remove()
 
 
-def train(params: Params, network: nn.Module, pretrained: bool, *callbacks: Callback) -> History:
-    """Train a U-Net, in place, with Muon.
+def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
+    """Train a U-Net, in place, with Muon; at a learning rate of 0 its encoder is frozen.
 
     Args:
         params: all of them.
         network: what `on_encoder` gives.
-        pretrained: whether its encoder is; one that is not learns at the decoder's rate.
         callbacks: behaviour besides the step.
     """
+    rates = [params.unet.encoder_learning_rate, params.unet.learning_rate]
+    if not params.unet.encoder_learning_rate:
+        network.freeze_encoder()
     history = History(parts={"train_l1": colouriser.l1}, measures=colouriser.MEASURES)
     muon = partial(Muon, weight_decay=params.unet.weight_decay)
     augment = partial(flip_and_zoom, zoom=params.unet.zoom) if params.unet.zoom else flip
     batches = colouriser.batches(params, params.unet.batch_size, augment)
-    rate = params.unet.learning_rate
-    schedule = warm_up_and_decay(params.unet.encoder_learning_rate if pretrained else rate, rate)
+    schedule = warm_up_and_decay(*filter(None, rates))
     training = learner(batches, network, nn.L1Loss(), muon, [history, *callbacks], encoder_and_decoder)
     training.fit(params.unet.epochs, cbs=schedule)
     return history
 
 
 def encoder_and_decoder(network: nn.Module) -> list[list[Parameter]]:
-    """The parameters in two groups: the encoder has learnt already, and from more pictures."""
+    """The parameters in two groups, for the encoder may have learnt already; without it, if it is frozen, in one."""
     encoder, *decoder = network.layers
-    return [list(encoder.parameters()), [parameter for layer in decoder for parameter in layer.parameters()]]
+    groups = [list(encoder.parameters()), [parameter for layer in decoder for parameter in layer.parameters()]]
+    return groups if network.encoder_learns else groups[1:]

@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 
-from pipeline import models, train_gan
+from pipeline import models, params, train_gan
+from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
-from tests.painters import CLASSIFIER
+from tests.archives import draw
+from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 
 def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_pictures(tmp_path, monkeypatch):
@@ -15,3 +18,21 @@ def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_p
     assert torch.equal(train_gan.features(CLASSIFIER["data"])(rgb), classifier.body(rgb))
     with pytest.raises(PipelineError, match=r"^models/features\.safetensors: given one trained on .*, needed others; "):
         train_gan.features("others")
+
+
+@pytest.mark.parametrize("rate", [0, 0.0004])
+def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
+    settings = params.load()
+    quick = settings.gan.model_copy(update={"epochs": 1, "batch_size": 4, "filters": 4, "colourfulness": 0.0})
+    monkeypatch.chdir(tmp_path)
+    split = store.Split(*draw(16, 32, np.random.default_rng(0)))
+    store.write(train_gan.colouriser.TARGET, {"name": "photos32"}, {"train": split, "validation": split})
+    network = random_unet()
+    before = network.layers[0].state_dict()
+    models.save(train_gan.UNET, network, **COLOURISER | {"unet": {"encoder_learning_rate": rate}})
+    models.save(train_gan.FEATURES, Classifier("resnet20", 3, 2), **CLASSIFIER)
+    train_gan.run(settings.model_copy(update={"gan": quick}))
+    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    assert about["share"] > 0
+    same = [torch.equal(tensor, before[name]) for name, tensor in trained.layers[0].state_dict().items()]
+    assert all(same) == (rate == 0)

@@ -17,6 +17,7 @@ class BothWays(DynamicUnet):
     """
 
     trains_both_ways = False
+    encoder_learns = True
     dropout: float
 
     def forward(self, l: Tensor) -> Tensor:  # noqa: E741
@@ -25,6 +26,19 @@ class BothWays(DynamicUnet):
             return super().forward(l)
         there, back = super().forward(torch.cat((l, l.flip(3)))).unflatten(0, (2, -1))
         return (there + back.flip(3)) / 2
+
+    def freeze_encoder(self) -> None:
+        """From now on training changes nothing in the encoder, neither weights nor batch statistics."""
+        self.encoder_learns = False
+        self.layers[0].requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "BothWays":
+        """All that learns; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if not self.encoder_learns:
+            self.layers[0].eval()
+        return self
 
 
 def unet(architecture: str, *, dropout: float = 0) -> nn.Module:

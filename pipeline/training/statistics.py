@@ -1,10 +1,12 @@
 """Batch statistics of pictures as they are, as a fastai callback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
 from pipeline.training.precision import autocast
 
@@ -25,8 +27,11 @@ class PlainStatistics(Callback):
         take_statistics(self.model, self.dls)
 
 
+@torch.no_grad()
 def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
-    """Take the statistics of a network anew; see `PlainStatistics`.
+    """Take the statistics of a network anew, but for those of a part that stays in evaluation mode: it is frozen.
+
+    See `PlainStatistics`.
 
     Args:
         network: in training or in evaluation mode, which it keeps.
@@ -34,5 +39,22 @@ def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
     """
     device = torch.device(batches.device)
     accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
-    with torch.random.fork_rng(accelerators), autocast(device):
-        update_bn(batches[2], network)
+    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network):
+        for x, _ in batches[2]:
+            network(x)
+
+
+@contextmanager
+def _gathering(network: nn.Module) -> Iterator[None]:
+    """Batch normalisation that trains begins anew, and all batches of the block count alike (as in torch's SWA)."""
+    was_training = network.training
+    network.train()
+    norms = [norm for norm in network.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    yield
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.train(was_training)
