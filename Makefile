@@ -5,11 +5,13 @@ PYTHON ?= python3
 # Stages run `python` from the PATH, so the environment goes in front; what made it must not be itself.
 SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# make 3.81, which macOS has, looks on the old one for a command that needs no shell.
+INSIDE := .venv/bin/python
 
 .PHONY: help install demo test bench
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s%s\n", $$1, $$2}' Makefile
 
 install: .venv/installed ## Make a virtual environment in .venv, with what constraints.txt pins
 	@git rev-parse --git-dir >/dev/null 2>&1 || { test ! -e .git && $(NO_GIT) >.dvc/config.local; } || echo \
@@ -23,7 +25,7 @@ UNFIT := is no Python 3.11 or newer with venv: install one, with python3-venv on
 .venv/installed: pyproject.toml constraints.txt
 	@PATH="$(SYSTEM_PATH)" $(PYTHON) -c '$(FIT)' 2>/dev/null || { echo "error: $(PYTHON) $(UNFIT)" >&2; exit 1; }
 	PATH="$(SYSTEM_PATH)" $(PYTHON) -m venv .venv
-	python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSIDE) -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 CODE := pipeline dvc.yaml
@@ -41,13 +43,13 @@ demo: install ## Run the whole study, in a copy of its own in demo/, on photogra
 	@echo "All of these are in the folder demo."
 
 test: install ## Check the style and run the tests
-	ruff check .
-	ruff format --check .
-	python -m pytest
+	$(INSIDE) -m ruff check .
+	$(INSIDE) -m ruff format --check .
+	$(INSIDE) -m pytest
 
 bench: install ## Compare the recipe with the tutorial's, take ingredients out, watch what grows: hours, after `dvc repro`
-	python benchmarks/recipes.py bench
-	python benchmarks/frontier.py bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors
-	python benchmarks/ablation.py bench
-	python benchmarks/encoders.py bench
-	python benchmarks/growth.py bench/growth.png
+	$(INSIDE) benchmarks/recipes.py bench
+	$(INSIDE) benchmarks/frontier.py bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors
+	$(INSIDE) benchmarks/ablation.py bench
+	$(INSIDE) benchmarks/encoders.py bench
+	$(INSIDE) benchmarks/growth.py bench/growth.png

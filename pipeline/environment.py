@@ -45,6 +45,7 @@ def settle() -> None:
         if name.startswith(LIBRARIES) or relative:  # which the standard has ignored, too
             del os.environ[name]
     os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}  # no windows, and plots that look the same for all
+    os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] = "1"  # the CPU computes what Apple's GPUs cannot; read with torch
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").strip("0").isdecimal():
             os.environ.pop(name, None)
