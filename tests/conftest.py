@@ -7,6 +7,14 @@ import pytest
 
 from pipeline import environment
 from pipeline.datasets import archive
+from tests import needs
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs something that this system does not have."""
+    for item in items:
+        if what := needs.missing(item.function):
+            item.add_marker(pytest.mark.skip(reason=what))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,5 @@
 import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from pipeline.training.learner import learner
 from tests.test_training import adam, painter, pair
 
 ROOT = Path.cwd()
+# Nothing else of what is set here; without the second, Windows starts no Python.
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def in_folder(tmp_path, monkeypatch):
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pipeline", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -77,7 +80,7 @@ pipeline.download.run = lambda *_: os.kill(os.getpid(), signal.SIGINT)
 main()
 """
     command = [sys.executable, "-c", code, "download", "target"]
-    stopped = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    stopped = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert stopped.returncode == 130
     assert stopped.stderr == "error: download-target: stopped; run the same command again to go on\n"
 
@@ -101,7 +104,7 @@ sys.meta_path.insert(0, Finder())
 runpy.run_module("pipeline", run_name="__main__")
 """
     command = [sys.executable, "-c", program, "report"]
-    stopped = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    stopped = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert (stopped.returncode, stopped.stderr) == ends
 
 
@@ -127,7 +130,7 @@ sys.modules[stage.__name__] = stage
 main()
 """
     command = [sys.executable, "-c", code, "train-unet"]
-    failed = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    failed = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: train-unet: out of memory; lower unet.batch_size in params.yaml, or ")
     assert failed.stderr.count("\n") == 1
@@ -217,7 +220,7 @@ main()
     stopped = subprocess.run(
         [sys.executable, "-c", program, *command],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )
@@ -228,7 +231,7 @@ main()
 
 def shell(folder: Path, line: str) -> subprocess.CompletedProcess:
     """A command as a shell runs it, P being `python -m pipeline`."""
-    environment = {"PYTHONPATH": str(ROOT), "P": f"{sys.executable} -m pipeline"}
+    environment = ENVIRONMENT | {"P": f"{sys.executable} -m pipeline"}
     return subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -257,7 +260,7 @@ main()
 """
     with subprocess.Popen(
         [sys.executable, "-c", program, *command],
-        env={"PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -52,7 +52,8 @@ pwd.getpwuid = unknown  # as in a container that runs as any number
 
 
 def python(program: str, arguments: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | variables
+    here = {name: os.environ.get(name, "") for name in ("PATH", "SYSTEMROOT")}  # without which Windows starts nothing
+    environment = here | {"PYTHONPATH": str(ROOT)} | variables
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 

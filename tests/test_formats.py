@@ -131,10 +131,16 @@ def test_what_claims_to_be_a_picture_fails_by_name(tmp_path, name, content):
         reading.read(tmp_path / name)
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
-def test_what_is_no_file_is_not_waited_for(tmp_path, make, monkeypatch):
+@pytest.mark.parametrize("kind", ["pipe", "folder", "socket"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the name of a socket has to be short
-    make("a.jpg")
+    match kind:
+        case "pipe":
+            os.mkfifo("a.jpg")
+        case "folder":
+            Path("a.jpg").mkdir()
+        case "socket":
+            socket.socket(socket.AF_UNIX).bind("a.jpg")
     with pytest.raises((PipelineError, OSError)):
         reading.read(tmp_path / "a.jpg")
     assert reading.find(tmp_path).files == []

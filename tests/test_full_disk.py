@@ -1,4 +1,3 @@
-import resource
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from pipeline.errors import PipelineError
 from pipeline.pretrain import DATA
 from tests.archives import draw
 from tests.somebody import somebody
+
+resource = pytest.importorskip("resource", reason="no limits of processes here")
 
 PRETRAIN = [f"pretrain {name}" for name in DATA]
 STAGES = ["download target", *PRETRAIN, "train-unet", "train-gan", "evaluate"]

@@ -1,3 +1,10 @@
+import os
+
+import pytest
+
+if not hasattr(os, "killpg"):
+    pytest.skip("no groups of processes to kill here", allow_module_level=True)
+
 from tests.kill import survive
 
 

@@ -1,5 +1,4 @@
 import errno
-import fcntl
 import os
 import signal
 import subprocess
@@ -67,7 +66,7 @@ def test_a_file_system_without_locks_is_one_line_with_the_way_out(monkeypatch, n
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(PipelineError) as raised, lock.hold(Path("a.lock"), "take a local disk", wait):
         pytest.fail("two runs would both be here")
     assert str(raised.value).startswith(f"a.lock: the file system has no locks ({os.strerror(number)})")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests import posix
+from tests import needs, posix
 from tests.painters import tinting
 
 ROOT = Path.cwd()
@@ -143,3 +143,18 @@ def test_git_gives_the_same_bytes_on_all_systems():
         index, _, attribute = line.partition("\t")[0].split(maxsplit=2)
         assert index in ("i/lf", "i/none", "i/-text"), line
         assert "eol=lf" in attribute or "-text" in attribute, line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere some things are missing")
+def test_on_linux_no_test_is_passed_over_for_what_the_system_lacks():
+    assert [what for _, there, what in needs.NEEDS if not there] == []
+
+
+def test_what_a_test_needs_and_the_system_lacks_is_named(monkeypatch):
+    monkeypatch.setattr(needs, "NEEDS", [(pattern, False, what) for pattern, _, what in needs.NEEDS])
+
+    def one(path):
+        path.symlink_to("nowhere")
+
+    assert needs.missing(one) == "no links here"
+    assert needs.missing(run) is None

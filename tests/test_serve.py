@@ -617,7 +617,7 @@ def folders(folder):
     return [path.name for path in folder.iterdir() if path.name.startswith(PREFIX)]
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[getattr(signal, name) for name in serve.ENDINGS if hasattr(signal, name)])
 def ending(request):
     """A signal that is not ignored, as nohup has it and processes inherit it."""
     before = signal.getsignal(request.param)
