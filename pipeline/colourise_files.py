@@ -167,7 +167,7 @@ def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged:
     tally.total = len(plan.targets.keys() | plan.failed.keys())
     todo = {source: target for source, target in plan.targets.items() if source not in plan.failed}
     Image.init()  # finds Pillow's formats, once and not in several threads
-    taken, read = frozenset(plan.targets.values()), partial(reading.read, damaged=damaged)
+    taken, read = frozenset(map(destinations.simplified, plan.targets.values())), partial(reading.read, damaged=damaged)
     look = partial(_look, targets=plan.targets, taken=taken, made=painter.made, force=force, read=read)
     with ThreadPoolExecutor(THREADS) as pool, tqdm(desc="colouring", unit=" photographs", disable=None) as bar:
         bar.reset(tally.total)
@@ -208,7 +208,7 @@ def _ahead(
 def _look(
     source: Path,
     targets: Mapping[Path, Path],
-    taken: frozenset[Path],
+    taken: frozenset[str],
     made: Made,
     force: bool,
     read: Callable[[Path], Photograph],
@@ -222,8 +222,9 @@ def _look(
     made = made.model_copy(update={"source": sha256(source)})
     target = targets[source]
     planned = destinations.FORMATS[target.suffix.lower()]
-    others = {destinations.elsewhere(target, kind) for kind in destinations.SUFFIXES if kind != planned}
-    there = {path: result for path in (target, *sorted(others - taken)) if (result := writing.made(path))}
+    others = (destinations.elsewhere(target, kind) for kind in destinations.SUFFIXES if kind != planned)
+    free = sorted(path for path in others if destinations.simplified(path) not in taken)
+    there = {path: result for path in (target, *free) if (result := writing.made(path))}
     if made in there.values():
         return None
     try:
@@ -233,7 +234,7 @@ def _look(
     kind = writing.fit(planned, photograph)
     if kind != planned:
         target = destinations.elsewhere(target, kind)
-        if target in taken:
+        if destinations.simplified(target) in taken:  # on some systems A is a
             raise PipelineError(
                 f"{planned} cannot hold its result, so it would become {target}, as another photograph does; "
                 "rename one of them"

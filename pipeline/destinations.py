@@ -188,7 +188,7 @@ def tell_apart(targets: Mapping[Path, Path], out: Path) -> dict[Path, str]:
     """
     alike = defaultdict(list)
     for source, target in targets.items():
-        alike[_simplified(target)].append(source)
+        alike[simplified(target)].append(source)
     suspects = [sources for sources in alike.values() if len(sources) > 1]
     failed: dict[Path, str] = {}
     if not suspects:
@@ -209,8 +209,8 @@ def tell_apart(targets: Mapping[Path, Path], out: Path) -> dict[Path, str]:
     return failed
 
 
-def _simplified(target: Path) -> str:
-    """The same for all names that any file system takes for one, and at times for others."""
+def simplified(target: Path) -> str:
+    """A name that is the same for all names that any file system takes for one, and at times for others."""
     parts = (unicodedata.normalize("NFKD", part).casefold().rstrip(". ") for part in target.parts)
     return "/".join(unicodedata.normalize("NFKD", part) for part in parts)
 

@@ -555,14 +555,15 @@ def test_formats_that_are_not_kept_take_nobodys_name(run):
     assert files("out") == ["a.gif.png", "a.jpg", "a.png", "a.ppm.png"]
 
 
-def test_a_result_with_alpha_does_not_take_the_place_of_another(run):
+@pytest.mark.parametrize("other", ["a.jpg.png", "A.JPG.png"])
+def test_a_result_with_alpha_does_not_take_the_place_of_another(run, other):
     save("photos/a.jpg", "RGBA", format="PNG")
-    save("photos/a.jpg.png")
+    save(f"photos/{other}")
     for _ in range(2):
         code, _, errors = run("photos", "--out", "out")
         assert code == 1
         assert "rename one of them" in errors[0]
-        assert files("out") == ["a.jpg.png"]
+        assert files("out") == [other]
 
 
 def test_a_comparison_is_one_picture_a_photograph(run):

@@ -1,19 +1,23 @@
 """That nothing is taken for granted which one of Linux, macOS and Windows does not have."""
 
 import ast
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from starlette.exceptions import HTTPException
 
+from pipeline.serving import files
 from tests import needs, posix
 from tests.painters import tinting
 
@@ -158,3 +162,30 @@ def test_what_a_test_needs_and_the_system_lacks_is_named(monkeypatch):
 
     assert needs.missing(one) == "no links here"
     assert needs.missing(run) is None
+
+
+@pytest.mark.parametrize("name", ["CON.jpg", "nul.PNG", "com1.old.jpg", "LPT9 .webp", "C:\\photos\\aux.png"])
+def test_no_upload_is_written_to_what_is_a_device_on_windows(name):
+    assert files._safe(name) == f"_{PureWindowsPath(name).name}"
+
+
+@pytest.mark.parametrize("name", ["console.jpg", "com10.jpg", "icon.jpg", "my con.jpg"])
+def test_other_uploads_keep_their_names(name):
+    assert files._safe(name) == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "found"),
+    [
+        (PureWindowsPath, "C:/uploads/a/photo.png", "C:/uploads/a/photo.png"),
+        (PureWindowsPath, "/C:/uploads/a/photo.png", "C:/uploads/a/photo.png"),
+        (Path, "//uploads/a/photo.png", "/uploads/a/photo.png"),
+    ],
+)
+def test_a_file_is_looked_for_where_the_page_says(monkeypatch, kind, given, found):
+    looked = []
+    monkeypatch.setattr(files, "Path", kind)
+    giving = files.Files(SimpleNamespace(has=looked.append), 1, {".png"})
+    with pytest.raises(HTTPException):
+        asyncio.run(giving.give(SimpleNamespace(path_params={"path": given})))
+    assert looked == [found]
