@@ -1,7 +1,8 @@
 """What usual black and white points bring on faded pictures: `python benchmarks/faded.py models/unet.safetensors`.
 
 Skill on the validation pictures in data/target, their L* as it is and squeezed; the network is shown it as it is, and
-as photographs are shown (pipeline/levels.py). The first line should hardly differ: usual pictures stay as they are.
+with the points that it knows (pipeline/levels.py). The first line should hardly differ:
+usual pictures stay as they are.
 """
 
 import argparse
@@ -26,28 +27,32 @@ BATCH = 250
 
 def main() -> None:
     """Measure, and print a table."""
-    from pipeline import inference, levels
+    import torch
+
+    from pipeline import levels, models
     from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
     from pipeline.datasets import store
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a .safetensors or .onnx file")
+    parser.add_argument("model", type=Path, help="a .safetensors file")
     parser.add_argument("--data", type=Path, default=Path("data/target"), help="by default data/target")
     parser.add_argument("--number", type=int, default=2000, help="of pictures (default: 2000)")
     arguments = parser.parse_args()
-    network = inference.load(arguments.model)
+    network, about = models.load(arguments.model, "colouriser")
+    tones = levels.Tones(**about["tones"])
     pictures = np.array(store.read(arguments.data, "validation").pictures[: arguments.number])
     l, real = rgb_to_l_ab(bytes_to_rgb(pictures))  # noqa: E741
 
+    @torch.inference_mode()
     def skill(shown: np.ndarray) -> float:
-        painted = np.concatenate([network(shown[start : start + BATCH]) for start in range(0, len(shown), BATCH)])
+        painted = np.concatenate([network(batch).numpy() for batch in torch.from_numpy(shown).split(BATCH)])
         return 1 - np.abs(painted - real).mean() / np.abs(real).mean()
 
-    print(f"{len(pictures)} pictures, {arguments.model}\n")
+    print(f"{len(pictures)} pictures, {arguments.model}, {tones}\n")
     print("| L* | shown as it is | shown with usual points | pictures that are moved |\n| --- | --- | --- | --- |")
     for name, (factor, offset) in FADED.items():
         faded = (((l + 1) * 50 * factor + offset) / 50 - 1).astype(np.float32) if offset or factor != 1 else l
-        usual = levels.usual(faded)
+        usual = levels.usual(faded, tones)
         moved = (usual != faded).any(axis=(1, 2, 3)).mean()
         print(f"| {name} | {skill(faded):.4f} | {skill(usual):.4f} | {moved:.1%} |", flush=True)
 

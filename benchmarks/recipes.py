@@ -24,6 +24,7 @@ from benchmarks import tutorial
 from pipeline import evaluate, memory, models, params, train_gan, train_unet
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
+from pipeline.levels import Tones
 from pipeline.plots import COLOURS
 from pipeline.pretrain import DATA
 from pipeline.results import summarise
@@ -76,7 +77,8 @@ def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     """Write a colouriser that benchmarks/frontier.py can read."""
     target, encoder = (store.read_about(data)["name"] for data in (TARGET, DATA["encoder"]))
     about = {"architecture": architecture, "data": target, "encoder": encoder, "seed": seed, "unet": {}}
-    models.save(path, network, kind="colouriser", **about, dropout=network.dropout)
+    tones = Tones.of(store.read(TARGET, "train").pictures).model_dump()
+    models.save(path, network, kind="colouriser", **about, dropout=network.dropout, tones=tones)
 
 
 def grey_l1() -> float:

@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from pipeline import guided, inference, levels
+from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
 from pipeline.photographs import tones
 from pipeline.photographs.tones import Seen
 
-VERSION = "2"  # of how photographs are painted; to be raised whenever the same model gives them other colours
+VERSION = "3"  # of how photographs are painted; to be raised whenever the same model gives them other colours
 # Pixels of the shorter side of what the network sees. Trained on 32×32 pictures, U-Net and GAN have the most skill on
 # the photographs in datasets/photos.py when these are shrunk to 48 to 64 pixels; above 100 the GAN's colours go wild.
 SIZE = 64
@@ -98,13 +98,13 @@ class Colouriser:
         return _fill(_lightness(shrunk.convert(opaque.mode)), np.asarray(seen) >= FAINTEST)
 
     def _paint(self, seen: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """What the network paints, (2, h, w), for each l, (1, h, w), of which it is shown the usual tones."""
+        """What the network paints, (2, h, w), for each l, (1, h, w)."""
         alike = defaultdict(list)
         for index, l in enumerate(seen):  # noqa: E741
             alike[l.shape].append(index)
         painted = {}
         for indices in alike.values():
-            batch = self.network(levels.usual(np.stack([seen[index] for index in indices])))
+            batch = self.network(np.stack([seen[index] for index in indices]))
             if not np.isfinite(batch).all():
                 raise PipelineError("the model's colours are not finite numbers; train it with a lower learning rate")
             painted |= dict(zip(indices, batch, strict=True))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline import metrics, models, plots, report
+from pipeline import levels, metrics, models, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import colours, store
 from pipeline.errors import PipelineError
@@ -37,7 +37,7 @@ def run(params: Params) -> None:
         raise PipelineError(f"{TARGET}: given {len(test.pictures)} test picture, needed at least 2; add pictures")
     colourisers, unet = {}, {}
     for name in ("unet", "gan"):
-        colourisers[name], unet = _load(name, "colouriser", about["name"])
+        colourisers[name], unet = load_colouriser(name, about["name"])
     judge, _ = _load("judge", "classifier", about["name"])
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
@@ -69,6 +69,12 @@ def run(params: Params) -> None:
         }
     )
     report.run()
+
+
+def load_colouriser(name: str, target: str) -> tuple[Colouriser, dict[str, Any]]:
+    """A colouriser that is shown the tones that it knows, see `levels`, and what its file says about it."""
+    network, about = _load(name, "colouriser", target)
+    return levels.shown(network, levels.Tones(**about["tones"])), about
 
 
 def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline import metadata
+from pipeline import levels, metadata
 
 Network = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
 
 
 def load(path: Path) -> Network:
-    """A colouriser, on the accelerator there is, or the CPU, for pictures of any height and width.
+    """A colouriser, on the accelerator there is, or the CPU, for pictures of any height and width, and of any tones.
 
     Args:
         path: a .safetensors file that training wrote, or an .onnx file that `export` wrote.
@@ -19,17 +20,18 @@ def load(path: Path) -> Network:
     Raises:
         PipelineError: there is no such file, it is not a model, or it is the judge or an encoder.
     """
-    return _load_onnx(path) if path.suffix == ".onnx" else _load_safetensors(path)
+    network, about = _load_onnx(path) if path.suffix == ".onnx" else _load_safetensors(path)
+    return levels.shown(network, levels.Tones(**about["tones"]))
 
 
-def _load_safetensors(path: Path) -> Network:
+def _load_safetensors(path: Path) -> tuple[Network, dict[str, Any]]:
     import torch
 
     from pipeline import models
     from pipeline.networks.any_size import AnySize
     from pipeline.training.batches import default_device
 
-    network, _ = models.load(path, "colouriser")
+    network, about = models.load(path, "colouriser")
     device = default_device()
     network = AnySize(network).to(device=device, memory_format=torch.channels_last)
 
@@ -37,10 +39,10 @@ def _load_safetensors(path: Path) -> Network:
     def paint(l: np.ndarray) -> np.ndarray:  # noqa: E741
         return network(torch.from_numpy(l).to(device)).cpu().numpy()
 
-    return paint
+    return paint, about
 
 
-def _load_onnx(path: Path) -> Network:
+def _load_onnx(path: Path) -> tuple[Network, dict[str, Any]]:
     import onnxruntime
 
     try:
@@ -59,5 +61,5 @@ def _load_onnx(path: Path) -> Network:
         session = onnxruntime.InferenceSession(content, options, providers)
     except Exception as error:  # of a dozen kinds, which have no more than this in common
         raise metadata.not_a_model(path, error) from None
-    metadata.decode(session.get_modelmeta().custom_metadata_map, path, "colouriser")
-    return lambda l: session.run(["ab"], {"l": l})[0]  # noqa: E741
+    about = metadata.decode(session.get_modelmeta().custom_metadata_map, path, "colouriser")
+    return lambda l: session.run(["ab"], {"l": l})[0], about  # noqa: E741

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.levels import Tones
 from pipeline.params import Architecture
 
 KEY = "colourgan"  # one for all: of several, safetensors makes another file each time, in another order
@@ -41,6 +42,7 @@ class Colouriser(About):
     encoder: str  # what its encoder was pretrained on
     unet: dict[str, Any]  # the parameters of its training
     dropout: float = Field(ge=0, lt=1)
+    tones: Tones  # of the pictures that it was trained on
 
 
 KINDS: dict[str, type[About]] = {"classifier": Classifier, "colouriser": Colouriser}

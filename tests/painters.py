@@ -15,6 +15,7 @@ COLOURISER = {
     "seed": 0,
     "unet": {"epochs": 2},
     "dropout": 0,
+    "tones": {"black": 8, "black_begins": 46, "white": 90, "white_begins": 52},
 }
 CLASSIFIER = {
     "kind": "classifier",

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import colourise, guided, models
+from pipeline import colourise, guided, levels, models
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.colourise import Colouriser, compare, paint_nothing
 from pipeline.datasets import photos
@@ -13,6 +13,8 @@ from pipeline.networks.classifier import Classifier
 from pipeline.photographs import tones
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 from tests.pictures import grey_profile, lightness, of_srgb, rgb_profile
+
+KNOWN = levels.Tones(**COLOURISER["tones"])
 
 
 def tint(l):  # noqa: E741
@@ -249,7 +251,7 @@ def test_the_network_is_shown_usual_tones_and_the_photograph_keeps_its_own():
         shown.append(l)
         return follow(l)
 
-    coloured = colouriser(network)(faded)
+    coloured = colouriser(levels.shown(network, KNOWN))(faded)
     assert shown[0].min() < -0.7
     assert np.abs(lab(coloured)[0] - lab(faded.convert("RGB"))[0]).max() < 0.35
 
@@ -316,7 +318,7 @@ def test_the_version_is_raised_whenever_colours_change(coffee):
         [[0, 27, 34], [216, 168, 152], [127, 121, 119], [206, 164, 150]],
         [[59, 91, 100], [128, 123, 122], [104, 111, 114], [124, 122, 121]],
     ]
-    expected = {"2": painted}[colourise.VERSION]
+    expected = {"3": painted}[colourise.VERSION]
     for picture, colours in zip((coffee, faded), expected, strict=True):
-        found = np.asarray(colouriser(follow)(picture))[20:100:70, 30:200:100].reshape(-1, 3)
+        found = np.asarray(colouriser(levels.shown(follow, KNOWN))(picture))[20:100:70, 30:200:100].reshape(-1, 3)
         np.testing.assert_allclose(found, colours, atol=1)

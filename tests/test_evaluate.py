@@ -189,6 +189,19 @@ def test_a_judge_that_sees_no_numbers_is_refused():
         evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, 1)}, 1, Blind(), 2)
 
 
+def test_networks_are_shown_the_tones_that_they_know(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = random_unet()
+    models.save(Path("models/unet.safetensors"), network, **COLOURISER)
+    paint, _ = evaluate.load_colouriser("unet", "photos32")
+    pictures = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)
+    pictures[1] = pictures[1] // 8 + 180  # faded
+    l, _ = rgb_to_l_ab(bytes_to_rgb(torch.from_numpy(pictures)))  # noqa: E741
+    with torch.inference_mode():
+        changed = (paint(l) - network.eval()(l)).abs().flatten(1).amax(dim=1) > 1e-3  # not by rounding
+    assert changed.tolist() == [False, True, False, False]
+
+
 def test_pictures_without_colours_are_refused():
     generator = np.random.default_rng(0)
     greys = np.repeat(generator.integers(0, 255, (4, SIZE, SIZE, 1), dtype=np.uint8), 3, axis=3)
@@ -269,7 +282,7 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
         "pictures": 9,
         "seed": 5,
         "gain": evaluate.fit_gain(
-            models.load(Path("models/unet.safetensors"), "colouriser")[0], coloured(5, seed=1).pictures, 2, CPU
+            evaluate.load_colouriser("unet", "photos32")[0], coloured(5, seed=1).pictures, 2, CPU
         ),
     }
     assert list(found) == [*WHO, "gan_minus_unet", "gan_minus_unet_gain", "measured_on"]

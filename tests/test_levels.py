@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.levels import BLACK, CONTRAST, WHITE, usual
+from pipeline import levels
+from pipeline.colour import bytes_to_rgb, rgb_to_l
+from pipeline.datasets import photos
+from pipeline.levels import CONTRAST, Tones
+
+BLACK, WHITE = 8, 90
+KNOWN = Tones(black=BLACK, black_begins=46, white=WHITE, white_begins=52)
+
+
+def usual(l):  # noqa: E741
+    return levels.usual(l, KNOWN)
 
 
 def picture(darkest, lightest, size=(32, 32)):
@@ -84,3 +94,41 @@ def test_each_picture_of_a_batch_is_looked_at_alone_and_tensors_give_the_same():
     tensor = usual(torch.from_numpy(batch))
     assert tensor.dtype == torch.float32
     np.testing.assert_allclose(tensor, shown, atol=1e-5)
+
+
+def grey(darkest, lightest, count):
+    """Pictures, uint8 (N, 32, 32, 3), whose L* lies between those, as near as 8 bits come."""
+    value = {0: 0, 20: 48, 40: 94, 60: 145, 80: 198, 100: 255}
+    ramp = np.linspace(value[darkest], value[lightest], 32 * 32).reshape(1, 32, 32, 1)
+    return np.broadcast_to(ramp.round().astype(np.uint8), (count, 32, 32, 3))
+
+
+def test_what_is_usual_the_training_pictures_tell():
+    tones = Tones.of(np.concatenate([grey(20, 100, 600), grey(60, 100, 6), grey(0, 80, 394)]))
+    assert tones.black == pytest.approx(20, abs=1.5)
+    assert tones.black_begins == pytest.approx(60, abs=1.5)  # six of a thousand
+    assert tones.white == pytest.approx(100, abs=1.5)
+    assert tones.white_begins == pytest.approx(80, abs=1.5)
+
+
+def test_of_many_pictures_a_part_tells_as_much():
+    few, many = grey(20, 80, 30), grey(20, 80, 2 * levels.PICTURES + 1)
+    assert Tones.of(few) == Tones.of(many)
+
+
+def test_pictures_are_shown_as_they_are_to_a_network_that_was_trained_on_such():
+    train, test = (photos.read(32)[split].pictures for split in ("train", "test"))
+    dark = rgb_to_l(bytes_to_rgb(test))
+    at_home, elsewhere = ((levels.usual(dark, tones) != dark).any(axis=(1, 2, 3)) for tones in (Tones.of(train), KNOWN))
+    assert at_home.mean() < 0.02
+    assert elsewhere.mean() > 0.2  # many of these tiles are dark all over
+    faded = np.concatenate([picture(59, 90), picture(0, 40)])
+    narrow = Tones.of(grey(20, 80, 50))
+    assert levels.usual(faded, narrow)[0].min() < faded[0].min()
+    assert levels.usual(faded, narrow)[1].max() > faded[1].max()
+
+
+def test_a_network_is_shown_usual_tones():
+    network = levels.shown(lambda l: np.repeat(l, 2, axis=1), KNOWN)  # noqa: E741
+    given = picture(59, 90)
+    assert np.array_equal(network(given)[:, :1], usual(given))

@@ -12,6 +12,7 @@ from pipeline import metrics, models
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.datasets import store
 from pipeline.files import write_all
+from pipeline.levels import Tones
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
 from pipeline.training.history import History, clock
@@ -21,8 +22,11 @@ TARGET = Path("data/target")
 
 def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
     """The first `images` training pictures (their order is a fixed shuffle) and all validation pictures."""
-    train = store.read(TARGET, "train").first(params.images)
-    return loaders(train, store.read(TARGET, "validation"), to_lightness_and_ab, augment, batch_size)
+    return loaders(_pictures(params), store.read(TARGET, "validation"), to_lightness_and_ab, augment, batch_size)
+
+
+def _pictures(params: Params) -> store.Split:
+    return store.read(TARGET, "train").first(params.images)
 
 
 def l1(learner: Learner) -> Tensor:
@@ -53,5 +57,6 @@ def save(name: str, network: nn.Module, history: History, params: Params, **abou
         kind="colouriser",
         seed=params.seed,
         dropout=network.dropout,
+        tones=Tones.of(_pictures(params).pictures).model_dump(),
         **about,
     )
