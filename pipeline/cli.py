@@ -209,3 +209,28 @@ def serve(
     from pipeline import serve
 
     serve.run(host, port, model, url)
+
+
+study = typer.Typer(help="Run the study that params.yaml describes, and say what came out of it.", no_args_is_help=True)
+app.add_typer(study, name="study")
+
+
+@study.command(name="run")
+def study_run(dry: Annotated[bool, typer.Option("--dry", help="Only list what would be run, and how long.")] = False):
+    """Train and measure, through DVC, what the study lacks; the same command goes on after any stop."""
+    from pipeline.study import run
+
+    if dry:
+        run.show()
+        return
+    with _stage("study"):
+        run.run()
+
+
+@study.command(name="report")
+def study_report() -> None:
+    """Gather all experiments into metrics/study.csv, and say in study.html what they say together."""
+    with _stage("study-report"):
+        from pipeline.study import report
+
+        report.report()

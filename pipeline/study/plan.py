@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -39,8 +40,8 @@ class Run:
     def name(self) -> str:
         """A name for people; what makes it one of its kind is the key."""
         case, images, seed = (self.overrides[axis] for axis in AXES)
-        setting = "".join(letter if letter.isalnum() else "-" for letter in self.places[0].setting)
-        return f"{case}-{images}-{setting}-seed{seed}"
+        part, setting = self.places[0]
+        return re.sub(r"\W+", "-", f"{part}-{case}-{images}-{setting}-seed{seed}")
 
 
 def runs(base: Params) -> list[Run]:

@@ -1,0 +1,93 @@
+"""Charts of the page: figures with intervals in, an SVG out."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.study.intervals import Interval
+
+COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"  # Okabe & Ito
+MARKERS = "osD^vPX"
+WIDTH = 6.4  # inches; a phone shows it at half that
+ACROSS = 0.26  # inches of a row of dots
+
+
+def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str) -> bytes:
+    """A line for each name: values at positive numbers, on a logarithmic scale, with bars for the intervals."""
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, values) in enumerate(series.items()):
+        places = sorted(values)
+        middle = [values[place].value for place in places]
+        ends = [[values[place].value - values[place].low for place in places]]
+        ends.append([values[place].high - values[place].value for place in places])
+        style = _style(number) | {"label": name, "linewidth": 1.8, "capsize": 4}
+        axes.errorbar(_aside(places, number, len(series)), middle, yerr=ends, **style)
+    axes.set(xscale="log", xlabel=across, ylabel=up)
+    ticks = sorted({place for values in series.values() for place in values})
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
+    axes.legend()
+    return _svg(figure, axes)
+
+
+def _aside(places: Sequence[int], number: int, of: int) -> list[float]:
+    """Beside each other, lest bars cover each other."""
+    return [place * 1.03 ** (number - (of - 1) / 2) for place in places]
+
+
+def curves(series: Mapping[str, pd.Series], across: str, up: str) -> bytes:
+    """A line for each name: values by their index."""
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, (name, values) in enumerate(series.items()):
+        style = _style(number) | {"label": name, "linewidth": 1.6, "markersize": 3.5}
+        axes.plot(values.index, values, **style)
+    axes.set(xlabel=across, ylabel=up, xlim=(0, None))
+    axes.legend()
+    return _svg(figure, axes)
+
+
+def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
+    """A row for each name with a dot and a bar for each of its figures, of which each name has a colour."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    height = 1 + sum(max(1, len(row)) for row in rows.values()) * ACROSS
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
+    place, ticks, shown = 0.0, [], set()
+    for row in rows.values():
+        start = place
+        for name, value in row.items():
+            number = names.index(name)
+            label = "_" if name in shown else name
+            bar = [[value.value - value.low], [value.high - value.value]]
+            axes.errorbar([value.value], [place], xerr=bar, label=label, linewidth=1.8, capsize=4, **_style(number))
+            shown.add(name)
+            place += 1
+        ticks.append((start + place - 1) / 2)
+        place += 0.8
+    axes.set_yticks(ticks, list(rows))
+    axes.invert_yaxis()
+    axes.set_xlabel(across)
+    if len(names) > 1:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height - 0.1), ncols=min(3, len(names)))
+    axes.tick_params(axis="y", length=0)
+    return _svg(figure, axes, "x")
+
+
+def _style(number: int) -> dict[str, object]:
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _svg(figure: Figure, axes: Axes, ruled: str = "y") -> bytes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=ruled, alpha=0.3)
+    axes.set_axisbelow(True)
+    content = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "study", "font.size": 11}):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    return content.getvalue()

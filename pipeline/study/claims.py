@@ -1,0 +1,233 @@
+"""What the study says, in sentences that follow from its figures by rules.
+
+A difference is claimed if its interval is on one side of 0; else the sentence says that none is clear.
+"""
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from pipeline.study import intervals
+from pipeline.study.cells import Cell, Table
+from pipeline.study.intervals import Interval
+
+SKILL = ("unet", "skill")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, and what it follows from.
+
+    kind: of what question it is the answer.
+    cell: what it speaks of.
+    against: with what that is compared.
+    differences: name of a figure, as unet.skill → by how much it differs.
+    sentence: what the page says.
+    """
+
+    kind: str
+    cell: Cell
+    against: str
+    differences: dict[str, Interval]
+    sentence: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As rows of a table, one a figure."""
+        return [
+            {"kind": self.kind, **self.cell._asdict(), "against": self.against, "figure": name}
+            | interval._asdict()
+            | {"sentence": self.sentence}
+            for name, interval in self.differences.items()
+        ]
+
+
+def all_claims(table: Table) -> list[Claim]:
+    """All that can be said, in the order of the study."""
+    found = []
+    for part in table.values("part"):
+        for rule in (_encoder_or_none, _encoder_or_other, _few_or_many, _settings, _gan):
+            found += rule(table, part)
+    return found
+
+
+def _groups(table: Table, part: str) -> list[tuple[str, str, int]]:
+    """Setting, target and most pictures of each group of cells that differ in the encoder alone."""
+    return [
+        (setting, target, max(table.values("images", part=part, setting=setting, target=target)))
+        for setting in table.values("setting", part=part)
+        for target in table.values("target", part=part, setting=setting)
+    ]
+
+
+def _encoder_or_none(table: Table, part: str) -> list[Claim]:
+    """What does each pretrained encoder bring?"""
+    found = []
+    for setting, target, images in _groups(table, part):
+        without = Cell(part, setting, target, "none", images)
+        for cell in table.select(part=part, setting=setting, target=target, images=images):
+            brought = table.difference(cell, without, *SKILL)
+            if cell.encoder == "none" or not brought:
+                continue
+            verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
+            sentence = (
+                f"{where(table, cell)}: an encoder pretrained on {named(cell)} {verb} {bracketed(brought)} "
+                f"of the U-Net's skill, {_means(table, cell, without)}."
+            )
+            found.append(Claim("encoder or none", cell, "none", {"unet.skill": brought}, sentence))
+    return found
+
+
+def _means(table: Table, cell: Cell, without: Cell) -> str:
+    """The skill of two cells, over the seeds that both have."""
+    first, second = table.figures(cell, *SKILL), table.figures(without, *SKILL)
+    both = first.keys() & second.keys()
+    values = [fmean(figures[seed].value for seed in both) for figures in (first, second)]
+    return " instead of ".join(map(number, values))
+
+
+def _encoder_or_other(table: Table, part: str) -> list[Claim]:
+    """Which pretrained encoder is the best, and is it clearly better than each of the others?"""
+    found = []
+    for setting, target, images in _groups(table, part):
+        cells = table.select(part=part, setting=setting, target=target, images=images)
+        means = {cell: table.mean(cell, *SKILL) for cell in cells if cell.encoder != "none"}
+        means = {cell: mean for cell, mean in means.items() if mean}
+        if len(means) < 2:
+            continue
+        best = max(means, key=lambda cell: means[cell].value)
+        for cell in means:
+            ahead = table.difference(best, cell, *SKILL) if cell != best else None
+            if not ahead:
+                continue
+            verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
+            sentence = (
+                f"{where(table, cell)}: of the pretrained encoders, that of {named(best)} {verb} that of "
+                f"{named(cell)}: by {bracketed(ahead)} of skill."
+            )
+            found.append(Claim("encoder or other", best, cell.encoder, {"unet.skill": ahead}, sentence))
+    return found
+
+
+def _few_or_many(table: Table, part: str) -> list[Claim]:
+    """Does an encoder bring more where there are fewer pictures?"""
+    found = []
+    for setting, target, most in _groups(table, part):
+        fewest = min(table.values("images", part=part, setting=setting, target=target))
+        for encoder in table.values("encoder", part=part, setting=setting, target=target):
+            if encoder == "none" or fewest == most:
+                continue
+            few, many = (_brought(table, Cell(part, setting, target, encoder, images)) for images in (fewest, most))
+            if not set(few) & set(many):
+                continue
+            more = intervals.difference(few, many)
+            verb = {1: "brings more than", -1: "brings less than", 0: "brings neither clearly more nor less than"}
+            cell = Cell(part, setting, target, encoder, fewest)
+            sentence = (
+                f"{where(table, cell)}: pretraining on {named(cell)} {verb[more.sign]} with {count(most)}: "
+                f"{bracketed(more)} of skill."
+            )
+            found.append(Claim("few or many", cell, f"{most} pictures", {"unet.skill": more}, sentence))
+    return found
+
+
+def _brought(table: Table, cell: Cell) -> dict[int, intervals.Figure]:
+    """What an encoder brings, by seed."""
+    without = cell._replace(encoder="none")
+    return intervals.less(table.figures(cell, *SKILL), table.figures(without, *SKILL))
+
+
+def _settings(table: Table, part: str) -> list[Claim]:
+    """What does each setting bring beside the first one?"""
+    first, *others = table.values("setting", part=part)
+    found = []
+    for setting in others:
+        for cell in table.select(part=part, setting=setting):
+            most = max(table.values("images", part=part, setting=setting, target=cell.target))
+            brought = table.difference(cell, cell._replace(setting=first), *SKILL)
+            if cell.images != most or not brought:
+                continue
+            verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
+            sentence = (
+                f"On {cell.target} with {count(cell.images)} and an encoder of {named(cell)}: {setting} "
+                f"{verb[brought.sign]} {first}: by {bracketed(brought)}."
+            )
+            found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
+    return found
+
+
+GAN = {
+    "skill": ("more skill", "less skill", "skill that is not clearly another"),
+    "colourfulness": ("livelier colours", "paler colours", "colours that are not clearly livelier or paler"),
+    "judge_fd": (
+        "pictures less like the real ones to the judge",
+        "pictures more like the real ones to the judge",
+        "pictures that are not clearly more or less like the real ones to the judge",
+    ),
+}
+
+
+def _gan(table: Table, part: str) -> list[Claim]:
+    """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
+    found = []
+    for cell in table.select(part=part):
+        if cell.images != max(table.values("images", part=part, setting=cell.setting, target=cell.target)):
+            continue
+        for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
+            means = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in GAN}
+            brought = {metric: mean for metric, mean in means.items() if mean}
+            if not brought:
+                continue
+            said = [f"{_in_words(metric, difference)} ({amount(difference)})" for metric, difference in brought.items()]
+            sentence = f"{where(table, cell)}, encoder of {named(cell)}: beside {name}, the GAN has {listed(said)}."
+            differences = {f"gan.{metric}": difference for metric, difference in brought.items()}
+            found.append(Claim("gan", cell, other, differences, sentence))
+    return found
+
+
+def _in_words(metric: str, difference: Interval) -> str:
+    more, less, unclear = GAN[metric]
+    return {1: more, -1: less, 0: unclear}[difference.sign]
+
+
+def listed(items: list[str]) -> str:
+    """Items with commas, and an `and` before the last."""
+    *first, last = items
+    return f"{', '.join(first)}, and {last}" if first else last
+
+
+def where(table: Table, cell: Cell) -> str:
+    """The target, the number of pictures, and the setting if there are several."""
+    settings = table.values("setting", part=cell.part)
+    setting = f", {cell.setting}" if len(settings) > 1 else ""
+    return f"On {cell.target} with {count(cell.images)}{setting}"
+
+
+def named(cell: Cell) -> str:
+    """What the encoder was pretrained on."""
+    same = " (the same)" if cell.encoder == cell.target else ""
+    return {"none": "nothing"}.get(cell.encoder, cell.encoder) + same
+
+
+def count(images: int) -> str:
+    """So many pictures, in words."""
+    return f"{images:,} picture{'s' * (images != 1)}"
+
+
+def number(value: float) -> str:
+    """With a minus that is one, and three digits after the point or three in all."""
+    text = f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def amount(interval: Interval) -> str:
+    """By how much, and the interval; turned to above 0 if it is clearly below, for then the words say so."""
+    value, low, high = interval[:3]
+    if interval.sign < 0:
+        value, low, high = -value, -high, -low
+    return f"{number(value)}, {number(low)} to {number(high)}"
+
+
+def bracketed(interval: Interval) -> str:
+    """As `amount`, with the interval in brackets."""
+    value, ends = amount(interval).split(", ")
+    return f"{value} ({ends})"

@@ -1,0 +1,121 @@
+"""How long runs will take, from what was measured so far."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from pipeline.params import Params
+from pipeline.study import cache
+from pipeline.study.experiments import Experiment
+
+SECONDS = "_seconds.csv"  # how names end of what holds a stage's seconds
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stage of a run.
+
+    stage: its name.
+    key: the same for what DVC need not run twice.
+    target: the data set, whose pictures have a size.
+    work: what its time is in proportion to, with pictures of that size.
+    """
+
+    stage: str
+    key: str
+    target: str
+    work: int
+
+
+def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
+    """What a run consists of.
+
+    Args:
+        whole: its parameters.
+        like: the stages of another run, as dvc.lock has them.
+    """
+    content = whole.model_dump(mode="json")
+    writers = {output["path"]: name for name, entry in like.items() for output in entry.get("outs", [])}
+    found: dict[str, Task] = {}
+
+    def visit(name: str) -> Task:
+        if name in found:
+            return found[name]
+        read = {dependency["path"] for dependency in like[name].get("deps", [])}
+        before = sorted(visit(writers[path]).key for path in read & writers.keys())
+        names = like[name].get("params", {}).get("params.yaml", {})
+        if "datasets" in names:
+            values = _data(name, whole)
+        else:
+            values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
+        key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
+        epochs = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
+        work = (epochs[0] if epochs else 1) * values.get("images", 1)
+        return found.setdefault(name, Task(name, key, whole.roles().target, work))
+
+    for name in like:
+        visit(name)
+    return list(found.values())
+
+
+def _data(stage: str, whole: Params) -> dict[str, Any]:
+    """What decides what `download` writes: the data set of its role."""
+    name = getattr(whole.roles(), stage.partition("@")[2])
+    settings = whole.datasets.model_dump(mode="json").get(name.partition("/")[0])
+    return {"name": name, "settings": settings}
+
+
+def _value(content: Any, name: str) -> Any:
+    for section in name.split("."):
+        content = content[section]
+    return content
+
+
+def seconds(experiment: Experiment) -> dict[str, float]:
+    """Stage → seconds that its training, or its measuring, took, of those that say so."""
+    found = {}
+    for name, entry in experiment.stages.items():
+        for output in entry.get("outs", []):
+            if output["path"].endswith(SECONDS):
+                table = cache.table(experiment, output["path"])
+                if table is not None:
+                    found[name] = float(table["seconds"].sum())
+    return found
+
+
+class Clock:
+    """Tells how long runs will take.
+
+    Args:
+        measured: experiments that are whole runs.
+    """
+
+    def __init__(self, measured: Iterable[Experiment]):
+        self.like: dict[str, Any] = {}
+        self.done: set[str] = set()
+        self.rates: list[tuple[Task, float]] = []
+        for experiment in measured:
+            self.like = experiment.stages
+            spent = seconds(experiment)
+            for task in tasks(experiment.params, self.like):
+                self.done.add(task.key)
+                if task.stage in spent and task.work:
+                    self.rates.append((task, spent[task.stage] / task.work))
+
+    def seconds(self, whole: Params) -> float | None:
+        """How many seconds a run will take after those that were asked for before; None if no run was ever measured."""
+        if not self.like:
+            return None
+        new = [task for task in tasks(whole, self.like) if task.key not in self.done]
+        self.done |= {task.key for task in new}
+        return sum(self._rate(task) * task.work for task in new)
+
+    def _rate(self, task: Task) -> float:
+        """Seconds a unit of work: of that stage on that target, or else on others, or 0 if it never said."""
+        of_stage = [(other, rate) for other, rate in self.rates if other.stage == task.stage]
+        of_target = [rate for other, rate in of_stage if other.target == task.target]
+        rates = of_target or [rate for _, rate in of_stage]
+        return fmean(rates) if rates else 0

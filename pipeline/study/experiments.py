@@ -1,0 +1,205 @@
+"""The experiments that DVC keeps in git, whoever made them: what each was run with, and its figures."""
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline import params
+from pipeline.errors import ParamsError, PipelineError
+from pipeline.params import Params
+from pipeline.report import FIGURES
+
+REFERENCE = re.compile(r"refs/exps/(?P<base>[0-9a-f]{2}/[0-9a-f]{38})/(?P<name>.+)")
+BEFORE_TRAINING = ("inventory", "download")  # their modules decide no figure but through the data, which has a digest
+
+NO_STUDY = {"study": {"seeds": ["0"], "parts": {}}}  # which runs it belonged to, or whether it did, is no matter
+
+Code = dict[str, str]  # STAGE:MODULE → MD5, as DVC takes it
+
+
+def git(*arguments: str) -> bytes:
+    """What git prints.
+
+    Raises:
+        PipelineError: it is not there, this is no repository of its, or it refuses.
+    """
+    try:
+        done = subprocess.run(("git", *arguments), capture_output=True, check=True)
+    except OSError:
+        raise PipelineError("git: not found; the study keeps its runs in git, so install it") from None
+    except subprocess.CalledProcessError as error:
+        reason = " ".join(error.stderr.decode(errors="backslashreplace").split())
+        raise PipelineError(f"git {arguments[0]}: {reason}; the study wants a clone of the project") from None
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What DVC keeps of a run.
+
+    name: DVC's.
+    commit: of git, with all that is small.
+    baseline: the commit that it began from.
+    when: when it ended, as git writes it.
+    stages: what dvc.lock says, name → cmd, deps, params and outs, of `evaluate` and all that it is made of.
+    figures: what evaluate wrote.
+    params: the parameters that the stages were run with.
+    problem: why it is no whole run, and has none of these three; or None.
+    """
+
+    name: str
+    commit: str
+    baseline: str
+    when: str
+    stages: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    params: Params | None = None
+    problem: str | None = None
+
+    @cached_property
+    def code(self) -> Code:
+        """With what code it was run."""
+        return {
+            f"{stage}:{dependency['path']}": dependency["md5"]
+            for stage, entry in self.stages.items()
+            if not stage.startswith(BEFORE_TRAINING)
+            for dependency in entry["deps"]
+            if dependency["path"].startswith("pipeline/")
+        }
+
+    def output(self, path: str) -> str | None:
+        """The MD5 of what a stage wrote, by which the cache has it, or None if no stage writes that."""
+        outputs = (output for entry in self.stages.values() for output in entry["outs"])
+        return next((output["md5"] for output in outputs if output["path"] == path), None)
+
+
+def read_all() -> list[Experiment]:
+    """All experiments, of all commits, the oldest first; those that are no whole runs say why."""
+    listed = git(
+        "for-each-ref", "--sort=committerdate", "--format=%(objectname) %(committerdate:iso-strict) %(refname)"
+    )
+    found = []
+    for line in listed.decode().splitlines():
+        commit, when, reference = line.split(" ", 2)
+        if named := REFERENCE.fullmatch(reference):
+            found.append(_read(named["name"], commit, named["base"].replace("/", ""), when))
+    return found
+
+
+def _read(name: str, commit: str, baseline: str, when: str) -> Experiment:
+    try:
+        given = params.read(_file(commit, "params.yaml"), "params.yaml") | NO_STUDY
+        stages = _behind_evaluate(params.read(_file(commit, "dvc.lock"), "dvc.lock")["stages"])
+        content = _file(commit, str(FIGURES))
+        if hashlib.md5(content).hexdigest() != _outputs(stages)[str(FIGURES)][1]:
+            raise LookupError("its figures are of another run")
+        checked = params.check(_as_run(given, stages), "params.yaml")
+        return Experiment(name, commit, baseline, when, stages, json.loads(content), checked)
+    except ParamsError as error:
+        problem = f"parameters that this version does not know: {error}"
+    except LookupError as error:
+        problem = str(error.args[0])
+    except (ValueError, TypeError, AttributeError) as error:
+        problem = f"not what this version writes ({error})"
+    return Experiment(name, commit, baseline, when, problem=problem)
+
+
+def _file(commit: str, path: str) -> bytes:
+    try:
+        return git("show", f"{commit}:{path}")
+    except PipelineError:
+        raise LookupError(f"it has no {path}") from None
+
+
+def _outputs(stages: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Path → who wrote it, and its MD5."""
+    return {output["path"]: (name, output["md5"]) for name, entry in stages.items() for output in entry.get("outs", [])}
+
+
+def _behind_evaluate(stages: dict[str, Any]) -> dict[str, Any]:
+    """The stages that evaluate's figures are made of, in one run.
+
+    Raises:
+        LookupError: a stage was not run, or not again after one that it builds on.
+    """
+    if "evaluate" not in stages:
+        raise LookupError("nothing was measured")
+    written, found = _outputs(stages), {}
+    waiting = ["evaluate"]
+    while waiting:
+        name = waiting.pop()
+        found[name] = stages[name]
+        for dependency in stages[name].get("deps", []):
+            path = dependency["path"]
+            if path not in written:
+                continue
+            writer, digest = written[path]
+            if digest != dependency["md5"]:
+                raise LookupError(f"{name} was not run again after {writer}")
+            if writer not in found:
+                waiting.append(writer)
+    return dict(reversed(found.items()))
+
+
+def _as_run(given: dict[str, Any], stages: dict[str, Any]) -> dict[str, Any]:
+    """The content of params.yaml, as the stages were run.
+
+    Raises:
+        LookupError: two of them with different values.
+    """
+    set_by: dict[str, Any] = {}
+    for entry in stages.values():
+        for name, value in entry.get("params", {}).get("params.yaml", {}).items():
+            if set_by.setdefault(name, value) != value:
+                raise LookupError(f"its stages were run with different values of {name}")
+            *sections, last = name.split(".")
+            place = given
+            for section in sections:
+                place = place[section]
+            place[last] = value
+    return given
+
+
+def code_now() -> Code:
+    """The code as it lies here and as an experiment would take it: what git tracks, with all changes."""
+    stages = params.read(Path("dvc.yaml").read_bytes(), "dvc.yaml")["stages"]
+    tracked = [path.decode() for path in git("ls-files", "-z", "pipeline").split(b"\0") if path]
+    code = {}
+    for name, stage in stages.items():
+        if name in BEFORE_TRAINING:
+            continue
+        modules = [path for path in stage.get("do", stage)["deps"] if path.startswith("pipeline/")]
+        digests = {path: _digest(path, tracked) for path in modules}
+        for stage_name in _instances(name, stage):
+            code |= {f"{stage_name}:{path}": digest for path, digest in digests.items()}
+    return code
+
+
+def _instances(name: str, stage: dict[str, Any]) -> Iterator[str]:
+    if "foreach" in stage:
+        yield from (f"{name}@{item}" for item in stage["foreach"])
+    else:
+        yield name
+
+
+def _digest(path: str, tracked: list[str]) -> str:
+    """The MD5 of a file, or of a folder's list of them, as DVC takes it."""
+    if not Path(path).is_dir():
+        return hashlib.md5(Path(path).read_bytes()).hexdigest()
+    files = sorted(name for name in tracked if name.startswith(f"{path}/") and Path(name).exists())
+    listed = [
+        {"md5": hashlib.md5(Path(name).read_bytes()).hexdigest(), "relpath": name.removeprefix(f"{path}/")}
+        for name in files
+    ]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
+
+
+def differences(first: Code, second: Code) -> list[str]:
+    """The modules in which two runs' code differs."""
+    return sorted({name.partition(":")[2] for name, _ in set(first.items()) ^ set(second.items())})

@@ -1,0 +1,64 @@
+"""What each figure means, and where it misleads."""
+
+FIGURES = {
+    "skill": (
+        "skill",
+        "1 − L1 / L1 of grey: 0 is painting nothing, 1 is every pixel's true colour. Paired, picture by picture.",
+        "Pale, safe colours score well, and a plausible colour that is not the true one scores worse than none.",
+    ),
+    "l1": (
+        "L1",
+        "Mean absolute error of ab / 110, over pixels and both channels. Paired.",
+        "Rewards grey; the same number means something else on data of other colourfulness, where skill compares.",
+    ),
+    "edge_l1": (
+        "L1 of edges",
+        "L1 of what neighbouring pixels differ by: high for specks, spots and checkerboards. Paired.",
+        "Grey, which has no edges at all, scores well.",
+    ),
+    "colourfulness": (
+        "colourfulness",
+        "Hasler & Süsstrunk's M³ (2003): 0 is grey, 59 'quite colourful'. Not paired.",
+        "Says how lively colours are, not whether they are right: noise is colourful.",
+    ),
+    "delta_colourfulness": (
+        "ΔCF",
+        "Mean colourfulness less that of the real pictures: below 0 is paler. Not paired.",
+        "A difference of means: some pictures too lively and others too pale come to 0.",
+    ),
+    "delta_colourfulness_absolute": (
+        "|ΔCF|",
+        "Absolute difference of the mean colourfulness from the real pictures'. Not paired.",
+        "As ΔCF, and it does not say on which side.",
+    ),
+    "psnr": (
+        "PSNR in dB",
+        "Peak signal-to-noise ratio in sRGB. Paired.",
+        "Lightness, which was given, makes most of it; pale colours score well.",
+    ),
+    "ssim": (
+        "SSIM",
+        "Structural similarity in sRGB (Wang et al. 2004). Paired.",
+        "Lightness, which was given, makes nearly all of it.",
+    ),
+    "ciede2000": (
+        "CIEDE2000",
+        "Mean colour difference as eyes see it (Sharma et al. 2005); 1 can just be seen. Paired.",
+        "As L1: a plausible colour that is not the true one counts as wrong.",
+    ),
+    "judge_accuracy": (
+        "judge's accuracy",
+        "Share of the pictures that a classifier of colour pictures, which no loss has used, takes for what they are.",
+        "It knows lightness, too, and is right on most grey pictures.",
+    ),
+    "judge_fd": (
+        "Fréchet distance",
+        "Between Gaussians of the judge's features of painted and of real pictures; 0 is alike. Not paired.",
+        "Falls with the number of pictures and depends on the judge: compare on the same target and numbers alone.",
+    ),
+}
+
+
+def label(metric: str) -> str:
+    """A figure's name for people."""
+    return FIGURES[metric][0] if metric in FIGURES else metric.replace("_", " ")

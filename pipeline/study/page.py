@@ -1,0 +1,260 @@
+"""The page of the study: one HTML file that needs nothing else."""
+
+import base64
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from safetensors import SafetensorError, safe_open
+
+from pipeline import metadata
+from pipeline.study import cache, charts, claims, glossary
+from pipeline.study.cells import Cell, Table
+from pipeline.study.claims import Claim
+from pipeline.study.intervals import Interval
+from pipeline.study.records import MEASURED, Record
+
+LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-image", "torchmetrics"
+PICTURES = 1_600_000  # bytes of grids and animations on the page, at most
+NOT_PLANNED = "–"
+WHO = {"unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
+
+
+@dataclass
+class Picture:
+    """A picture on the page, as a data URL, with what stands below it."""
+
+    url: str
+    caption: str
+
+
+@dataclass
+class Grid:
+    """A table on the page: a heading, columns, and rows of a name and cells, None where a figure is missing."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[Interval | str | None]]]
+
+
+@dataclass
+class Section:
+    """A part of the study on the page."""
+
+    title: str
+    claims: list[Claim]
+    grids: list[Grid] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+def build(
+    records: Sequence[Record], table: Table, said: Sequence[Claim], seeds: Sequence[int], notes: Sequence[str]
+) -> str:
+    """The page.
+
+    Args:
+        records: of all runs.
+        table: made of them.
+        said: what follows from it.
+        seeds: which the study wants.
+        notes: what there is to say of the code.
+    """
+    environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": claims.number, "figure": partial(figure, seeds=len(seeds)), "count": claims.count}
+    template = environment.from_string(files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    room = [PICTURES]
+    measured = [record for record in records if record.status == MEASURED and record.places]
+    return template.render(
+        answer=_answer(table, said),
+        sections=[_section(table, part, said, room) for part in table.values("part")],
+        glossary=glossary.FIGURES,
+        statuses=Counter(record.status for record in records if record.places),
+        lacking=[record for record in records if record.places and record.status != MEASURED],
+        others=[record for record in records if not record.places],
+        seeds=seeds,
+        planned=sum(bool(record.places) for record in records),
+        notes=notes,
+        measured_on=_measured_on(measured),
+        versions={name: version(name) for name in LIBRARIES},
+        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        ended=sorted(record.experiment.when for record in measured),
+        trained=_trained_with(measured),
+    )
+
+
+def _answer(table: Table, said: Sequence[Claim]) -> list[Claim]:
+    """The sentences that the page begins with: what encoders, settings and GAN bring, each once."""
+    first = {part: table.values("setting", part=part)[0] for part in table.values("part")}
+    found: dict[tuple[Any, ...], Claim] = {}
+    for claim in said:
+        part, setting, *rest = claim.cell
+        begins = setting == first[part] and claim.kind in ("encoder or none", "encoder or other", "gan")
+        if begins or (claim.kind == "settings" and claim.cell.encoder != "none"):
+            found.setdefault((claim.kind, *rest, claim.against), claim)
+    return list(found.values())
+
+
+def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) -> Section:
+    section = Section(part, [claim for claim in said if claim.cell.part == part])
+    settings = table.values("setting", part=part)
+    for setting in settings:
+        section.grids += _matrix(table, part, setting)
+    for setting in settings:
+        for target in table.values("target", part=part, setting=setting):
+            section.pictures += _by_images(table, part, setting, target)
+            section.pictures += _by_minutes(table, part, setting, target)
+    if len(settings) > 1:
+        section.pictures += _beside(table, part)
+    for cell in _largest(table, part):
+        if table.figures(cell, "gan", "skill"):
+            section.grids.append(_colourisers(table, cell))
+    section.pictures += _drawings(table, part, room)
+    return section
+
+
+def _largest(table: Table, part: str) -> list[Cell]:
+    """Of each setting and target the cells with most pictures."""
+    return [
+        cell
+        for cell in table.select(part=part)
+        if cell.images == max(table.values("images", part=part, setting=cell.setting, target=cell.target))
+    ]
+
+
+def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
+    """The U-Net's skill: targets down, encoders across."""
+    encoders = table.values("encoder", part=part, setting=setting)
+    rows = []
+    for target in table.values("target", part=part, setting=setting):
+        images = max(table.values("images", part=part, setting=setting, target=target))
+        cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
+        values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
+        rows.append((f"{target}, {claims.count(images)}", values))
+    return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", encoders, rows)]
+
+
+def _by_images(table: Table, part: str, setting: str, target: str) -> list[Picture]:
+    """Skill against number of pictures, a line an encoder."""
+    series: dict[str, dict[int, Interval]] = {}
+    for cell in table.select(part=part, setting=setting, target=target):
+        if value := table.mean(cell, *claims.SKILL):
+            series.setdefault(cell.encoder, {})[cell.images] = value
+    if max((len(values) for values in series.values()), default=0) < 2:
+        return []
+    drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures")
+    return [Picture(_url(drawn, "svg+xml"), f"{target}, {setting}: skill against the number of pictures, by encoder.")]
+
+
+def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Picture]:
+    """L1 on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
+    series = {}
+    images = max(table.values("images", part=part, setting=setting, target=target))
+    for cell in table.select(part=part, setting=setting, target=target, images=images):
+        curves = [curve for record in table.runs[cell].values() if (curve := _curve(record)) is not None]
+        if curves and len({len(curve) for curve in curves}) == 1:
+            index = sum(curve.index.to_numpy() for curve in curves) / len(curves)
+            series[cell.encoder] = pd.Series(sum(curve.to_numpy() for curve in curves) / len(curves), index=index)
+    if not series:
+        return []
+    drawn = charts.curves(series, "minutes of the U-Net's training", "L1 on the validation pictures")
+    caption = f"{target}, {setting}, {claims.count(images)}: L1 (lower is better) against minutes, by encoder."
+    return [Picture(_url(drawn, "svg+xml"), caption + " What pretraining the encoder took is not in it.")]
+
+
+def _curve(record: Record) -> pd.Series | None:
+    """L1 on validation by minutes."""
+    rows, clock = (cache.table(record.experiment, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
+    if rows is None or clock is None or len(rows) != len(clock):
+        return None
+    return pd.Series(rows["validation_l1"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
+
+
+def _beside(table: Table, part: str) -> list[Picture]:
+    """The U-Net's skill by setting, a row a target and encoder."""
+    rows: dict[str, dict[str, Interval]] = {}
+    for cell in _largest(table, part):
+        if value := table.mean(cell, *claims.SKILL):
+            rows.setdefault(f"{cell.target}\n{claims.named(cell)}", {})[cell.setting] = value
+    if not rows:
+        return []
+    drawn = charts.dots(rows, "the U-Net's skill on the test pictures")
+    return [Picture(_url(drawn, "svg+xml"), "Settings beside each other; below a target what its encoder knows.")]
+
+
+def _colourisers(table: Table, cell: Cell) -> Grid:
+    """U-Net, its colours times a gain and GAN beside each other: every figure of a cell."""
+    record = next(iter(table.runs[cell].values()))
+    metrics = [name for name in record.experiment.figures["gan"] if not name.endswith(("_low", "_high"))]
+    known = [name for name in glossary.FIGURES if name in metrics]
+    order = known + [name for name in metrics if name not in known]
+    who = [name for name in WHO if name in record.experiment.figures]
+    rows = [(glossary.label(metric), [table.mean(cell, name, metric) for name in who]) for metric in order]
+    title = f"{cell.target}, encoder {claims.named(cell)}, {claims.count(cell.images)}, {cell.setting}"
+    return Grid(title, [WHO[name] for name in who], rows)
+
+
+def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
+    """Grid and animation of the lowest seed of each largest cell of the first setting, while there is room."""
+    found = []
+    first = table.values("setting", part=part)[0]
+    for cell in _largest(table, part):
+        if cell.setting != first or not table.runs[cell]:
+            continue
+        seed = min(table.runs[cell])
+        for name, kind in (("grid.png", "png"), ("before_after.gif", "gif")):
+            path = cache.path(table.runs[cell][seed].experiment, f"plots/{name}")
+            content = path.read_bytes() if path else b""
+            if not content or len(content) > room[0]:
+                continue
+            room[0] -= len(content)
+            caption = f"{cell.target}, encoder {claims.named(cell)}, seed {seed}: the first test pictures."
+            found.append(Picture(_url(content, kind), caption))
+    return found
+
+
+def _url(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def figure(interval: Interval | str | None, seeds: int) -> Markup | str:
+    """A figure with its interval below it, and how many seeds it has, if not all; or what says that there is none."""
+    if interval is None:
+        return Markup('<span class="none">missing</span>')
+    if isinstance(interval, str):
+        return interval
+    ends = f"{claims.number(interval.low)} to {claims.number(interval.high)}"
+    if interval.seeds < seeds:
+        ends += f", {interval.seeds} of {seeds} seeds"
+    return Markup("{}<small>{}</small>").format(claims.number(interval.value), ends)
+
+
+def _measured_on(measured: Sequence[Record]) -> list[tuple[str, Any, str]]:
+    """Target, number of test pictures and digest of the data, of each that there is."""
+    found = []
+    for record in measured:
+        pictures = record.experiment.figures["measured_on"]["pictures"]
+        found.append((record.params.roles().target, pictures, record.experiment.output("data/target") or ""))
+    return list(dict.fromkeys(found))
+
+
+def _trained_with(measured: Sequence[Record]) -> list[str]:
+    """The versions of torch that the models say."""
+    return sorted({about["torch"] for record in measured if (about := _about(record))})
+
+
+def _about(record: Record) -> Mapping[str, Any] | None:
+    path = cache.path(record.experiment, "models/unet.safetensors")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads(file.metadata()[metadata.KEY])
+    except (OSError, TypeError, KeyError, ValueError, SafetensorError):
+        return None

@@ -1,0 +1,121 @@
+"""All that is known of the study, a record a run: what it was, what came of it, or why nothing did."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from pipeline.params import Params
+from pipeline.study import estimate, plan
+from pipeline.study.experiments import Code, Experiment, differences
+from pipeline.study.plan import Place, Run
+
+MEASURED, MISSING, FAILED, QUEUED = "measured", "missing", "failed", "queued"
+OTHER_CODE, REPEATED, NOT_WHOLE = "other code", "repeated", "not whole"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run.
+
+    name: of the experiment, or of the run that is to become one.
+    status: one of those above; figures that count are those of `MEASURED`.
+    note: why it is no other one.
+    params: its parameters, if they are known.
+    places: where the study has it; nowhere, if somebody made it beside the study.
+    experiment: what DVC keeps of it.
+    """
+
+    name: str
+    status: str
+    note: str = ""
+    params: Params | None = None
+    places: tuple[Place, ...] = ()
+    experiment: Experiment | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def gather(
+    planned: Iterable[Run], found: Iterable[Experiment], code: Code, lacking: Mapping[str, tuple[str, str]]
+) -> list[Record]:
+    """The records of all runs: those of the study in its order, then all other experiments, the oldest first.
+
+    Args:
+        planned: the study's runs.
+        found: all experiments, the oldest first.
+        code: the code whose figures count.
+        lacking: key of a run → status and note, of those that are known to wait or to have failed.
+    """
+    found = list(found)
+    keys = {one.commit: plan.key(one.params) for one in found if one.params}
+    last = {keys[one.commit]: one for one in found if one.params and one.code == code}
+    records = []
+    for run in planned:
+        if one := last.get(run.key):
+            records.append(_measured(one, tuple(run.places)))
+        else:
+            status, note = lacking.get(run.key, (MISSING, ""))
+            records.append(Record(run.name, status, note, run.params, tuple(run.places)))
+    shown = {record.experiment.commit for record in records if record.experiment}
+    for one in found:
+        if one.commit in shown:
+            continue
+        if not one.params:
+            records.append(Record(one.name, NOT_WHOLE, one.problem or "", experiment=one))
+        elif one.code != code:
+            note = f"differs in {', '.join(differences(code, one.code))}"
+            records.append(Record(one.name, OTHER_CODE, note, one.params, experiment=one))
+        elif last[keys[one.commit]] is not one:
+            records.append(Record(one.name, REPEATED, f"as {last[keys[one.commit]].name}", one.params, experiment=one))
+        else:
+            records.append(_measured(one, ()))
+    return records
+
+
+def _measured(one: Experiment, places: tuple[Place, ...]) -> Record:
+    return Record(one.name, MEASURED, "", one.params, places, one, estimate.seconds(one))
+
+
+def which_code(found: Iterable[Experiment], now: Code) -> Code:
+    """The code whose figures count: what lies here, or, if no run was made with it, that of the last run."""
+    codes = [one.code for one in found if one.params]
+    return now if now in codes or not codes else codes[-1]
+
+
+def table(records: Iterable[Record], base: Params) -> pd.DataFrame:
+    """A row a run: what it was, every figure, and the digests of its models and data.
+
+    Args:
+        records: all of them.
+        base: the parameters of params.yaml, from which a row says how it differs.
+    """
+    usual = flat(plan.decisive(base))
+    return pd.DataFrame([_row(record, usual) for record in records])
+
+
+def _row(record: Record, usual: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": record.name, "status": record.status, "note": record.note}
+    row["places"] = "; ".join(f"{part}: {setting}" for part, setting in record.places)
+    if record.params:
+        own = flat(plan.decisive(record.params))
+        axes = {name: own[name] for name in ("target", "encoder", "images", "seed")}
+        changed = {name: value for name, value in own.items() if usual.get(name) != value and name not in axes}
+        told = [f"{name}: {value}" for name, value in changed.items() if not name.startswith("datasets.")]
+        row |= axes | {"changed": "; ".join(told)}
+    if one := record.experiment:
+        row |= {"commit": one.commit, "baseline": one.baseline, "ended": one.when}
+        row |= {f"data.{role}": one.output(f"data/{role}") for role in ("target", "encoder") if one.params}
+        row |= flat(one.figures)
+    row |= {f"seconds.{stage}": spent for stage, spent in record.seconds.items()}
+    if record.params:
+        row |= {f"params.{name}": value for name, value in own.items()}
+    return row
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Names within each other joined by dots, as DVC joins them."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found

@@ -1,0 +1,65 @@
+"""Gather all experiments into metrics/study.csv and say what they say together, on one page."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import params
+from pipeline.errors import PipelineError, printable
+from pipeline.files import write_all
+from pipeline.study import claims, experiments, leftovers, page, plan, records, run
+from pipeline.study.cells import Table
+from pipeline.study.records import FAILED, MISSING, QUEUED, Record
+
+RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), Path("study.html")
+
+
+def report() -> None:
+    """Write metrics/study.csv (a row a run), metrics/study_claims.csv (a row a sentence) and study.html, all or none.
+
+    Raises:
+        PipelineError: params.yaml describes no run, and there is no experiment.
+    """
+    base = params.load()
+    planned, found = plan.runs(base), experiments.read_all()
+    if not planned and not found:
+        raise PipelineError("study: there is no run; say in params.yaml, under study.parts, what it is to be made of")
+    now = experiments.code_now()
+    code = records.which_code(found, now)
+    gathered = records.gather(planned, found, code, _lacking(planned)) + _failed_beside(planned)
+    table = Table(gathered)
+    said = claims.all_claims(table)
+    notes = []
+    if changed := experiments.differences(now, code):
+        notes.append(f"The runs were made with other code than lies here now; it differs in {', '.join(changed)}.")
+    runs = records.table(gathered, base)
+    sentences = pd.DataFrame([row for claim in said for row in claim.rows()])
+    content = page.build(gathered, table, said, base.study.seeds, notes)
+    write_all(
+        {
+            RUNS: lambda path: runs.to_csv(path, index=False, lineterminator="\n"),
+            SAID: lambda path: sentences.to_csv(path, index=False, lineterminator="\n"),
+            PAGE: lambda path: path.write_text(content, encoding="utf-8", newline="\n"),
+        }
+    )
+    for claim in said:
+        print(printable(claim.sentence))
+    measured = sum(record.status == records.MEASURED and bool(record.places) for record in gathered)
+    print(f"{measured} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+
+
+def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:
+    """Key of a run → status and note, of those that wait, were stopped or have failed."""
+    found = {key: (FAILED, f"in DVC's queue, as {name}") for name, key in leftovers.failed()}
+    for one in planned:
+        log = run.LOGS / f"{one.name}.log"
+        if log.exists():
+            reason = run.reason(log)
+            found[one.key] = (FAILED, reason) if reason else (MISSING, "it was stopped, or runs now")
+    return found | {key: (QUEUED, f"in DVC's queue, as {name}") for name, key in leftovers.queued()}
+
+
+def _failed_beside(planned: list[plan.Run]) -> list[Record]:
+    """Runs that failed in DVC's queue and are none of the study's."""
+    keys = {one.key for one in planned}
+    return [Record(name, FAILED, "in DVC's queue") for name, key in leftovers.failed() if key not in keys]

@@ -1,0 +1,171 @@
+"""Run what the study lacks, through DVC, one run after the other; the same command goes on after any stop."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from pipeline import params
+from pipeline.errors import PipelineError, printable
+from pipeline.lock import FOLDER
+from pipeline.study import experiments, leftovers, plan
+from pipeline.study.estimate import Clock, seconds
+from pipeline.study.experiments import Code, Experiment
+from pipeline.study.plan import Run
+
+LOGS = FOLDER / "study"  # of runs that have not come to their end
+STAGE = re.compile(r"Running stage '([^']+)'")
+NO_REASON = "DVC ended without a word"
+GROUP = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
+REASON = re.compile(r"^error: (.*)", re.MULTILINE | re.IGNORECASE)
+
+
+def run() -> None:
+    """Train and measure what the study lacks.
+
+    Raises:
+        PipelineError: runs failed; all others were made nevertheless.
+    """
+    code = experiments.code_now()
+    missing, _ = _lacking(code)
+    leftovers.sweep()
+    failed = {}
+    for number, one in enumerate(missing, start=1):
+        if why := _make(one, code, f"{number}/{len(missing)} {one.name}"):
+            failed[one.name] = why
+    if failed:
+        names = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise PipelineError(f"study: {len(failed)} of {len(missing)} runs failed: {names}; logs are in {LOGS}")
+
+
+def show() -> None:
+    """List what the study lacks, and how long it will take."""
+    missing, measured = _lacking(experiments.code_now())
+    clock, total = Clock(measured), 0.0
+    for one in missing:
+        needed = clock.seconds(one.params)
+        total += needed or 0
+        print(f"{one.name}: {_minutes(needed)}")
+    if missing:
+        print(f"together: {_minutes(total if measured else None)}")
+
+
+def _lacking(code: Code) -> tuple[list[Run], list[Experiment]]:
+    """Which runs are to be made, and the experiments that were made with this code; say how many there are."""
+    planned = plan.runs(params.load())
+    measured = finished(experiments.read_all(), code)
+    waiting = {key for _, key in leftovers.queued()}
+    missing = [run for run in planned if run.key not in measured]
+    held = [run for run in missing if run.key in waiting]
+    print(f"{len(planned)} runs, of which {len(planned) - len(missing)} are measured", flush=True)
+    if held:
+        print(f"{len(held)} wait in DVC's queue: `dvc queue start` runs them", flush=True)
+    return [run for run in missing if run.key not in waiting], list(measured.values())
+
+
+def finished(found: Iterable[Experiment], code: Code) -> dict[str, Experiment]:
+    """The last whole run of each key that was made with this code."""
+    return {plan.key(one.params): one for one in found if one.params and one.code == code}
+
+
+def _minutes(needed: float | None) -> str:
+    if needed is None:
+        return "unknown before the first run is measured"
+    return f"about {needed / 60:.0f} min" if needed >= 30 else "less than a minute"
+
+
+def _make(one: Run, code: Code, label: str) -> str | None:
+    """Make an experiment of a run; say in a line why there is none, or None if there is."""
+    log = LOGS / f"{one.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", _name(one, code)]
+    for name, value in one.overrides.items():
+        command += ["--set-param", f"{name}={_quoted(value)}"]
+    with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        _follow(command, file, label)
+    made = experiments.read_all()
+    if there := finished(made, code).get(one.key):
+        log.unlink()
+        print(f"{label}: {outcome(there)}", flush=True)
+        return None
+    if changed := experiments.differences(experiments.code_now(), code):
+        why = f"the code was changed meanwhile ({', '.join(changed)}); run the same command again"
+    else:
+        why = reason(log) or NO_REASON
+    print(f"{label}: failed: {printable(why)}", flush=True)
+    return why
+
+
+def _name(one: Run, code: Code) -> str:
+    """What DVC calls it: the same for the same run of the same code, so that no two get the same name."""
+    digest = hashlib.sha256(json.dumps([one.key, code], sort_keys=True).encode()).hexdigest()
+    return f"{one.name}-{digest[:8]}"
+
+
+def _quoted(value: Any) -> str:
+    """A value as Hydra's grammar has it."""
+    text = "null" if value is None else str(value)
+    if re.fullmatch(r"[\w.+-]+", text):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _follow(command: list[str], log: TextIO, label: str) -> None:
+    """Run DVC to its end, and show at which stage it is; whatever stops us stops it as Ctrl-C does.
+
+    If we are killed, nobody reads what it says any more, at which it ends, too.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    running = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        env=os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"},
+        **GROUP,
+    )
+    with running, tqdm(bar_format="{desc}", leave=False, disable=None) as shown:
+        try:
+            for line in running.stdout:
+                log.write(line)
+                log.flush()
+                if stage := STAGE.search(line):
+                    shown.set_description_str(f"{label}: {stage[1]}")
+        except BaseException:
+            _stop(running)
+            raise
+
+
+def _stop(running: subprocess.Popen) -> None:
+    """Stop DVC and what it runs, so that they leave a checkpoint and no copy of the project."""
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # by DVC, too, as a shell has it in the background
+    if GROUP:
+        os.killpg(running.pid, signal.SIGTERM if ignored else signal.SIGINT)
+    else:
+        running.terminate()
+    running.communicate()
+
+
+def reason(log: Path) -> str | None:
+    """Why a run came to no end, as its log says, or None if it was stopped."""
+    said = REASON.findall(log.read_text(encoding="utf-8"))
+    return None if not said or "stopped; run the same command again" in said[0] else said[0]
+
+
+def outcome(there: Experiment) -> str:
+    """What came out of a run, in a few words."""
+    unet = there.figures["unet"]
+    spent = sum(seconds(there).values())
+    took = f", {spent / 60:.0f} min of training" if spent else ""
+    return f"the U-Net's skill is {unet['skill']:.3f} ({unet['skill_low']:.3f} to {unet['skill_high']:.3f}){took}"

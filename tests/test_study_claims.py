@@ -1,0 +1,109 @@
+"""What the study says: from made-up figures, sentence by sentence."""
+
+import pytest
+
+from pipeline.study import claims, records
+from pipeline.study.cells import Table
+from tests import studies
+from tests.studies import part, study
+
+
+def said(skill, parts=None, seeds=(0, 1, 2), gan=False, kind=None):
+    base = study(parts or {"encoders": part()}, seeds)
+    found = claims.all_claims(Table(studies.gathered(base, skill, gan)))
+    return [claim.sentence for claim in found if kind in (None, claim.kind)]
+
+
+def by_encoder(**skills):
+    """Skill by encoder, a little another for each seed, the same for all encoders."""
+    return lambda run: skills[run.params.roles().encoder] + 0.001 * run.params.seed
+
+
+def test_what_an_encoder_brings_is_said_with_its_interval():
+    (first, *_) = said(by_encoder(cifar10=0.2, none=0.1), kind="encoder or none")
+    assert first.startswith(
+        "On cifar10 with 8,000 pictures: an encoder pretrained on cifar10 (the same) brings 0.100 (0.09"
+    )
+    assert first.endswith(" of the U-Net's skill, 0.201 instead of 0.101.")
+
+
+def test_what_an_encoder_costs_is_said_without_a_minus():
+    (first, *_) = said(by_encoder(cifar10=0.1, none=0.2), kind="encoder or none")
+    assert "cifar10 (the same) costs 0.100 (0.09" in first
+
+
+def test_no_difference_is_claimed_that_the_pictures_could_have_made():
+    (first, *_) = said(by_encoder(cifar10=0.203, none=0.2), kind="encoder or none")
+    assert "makes no clear difference: 0.003 (−0.00" in first
+
+
+def test_no_difference_is_claimed_that_the_seeds_could_have_made():
+    def skill(run):
+        luck = {0: 0.05, 1: -0.03, 2: 0.01}[run.params.seed] * (run.params.roles().encoder == "cifar10")
+        return 0.1 + 0.03 * (run.params.roles().encoder == "cifar10") + luck
+
+    (first, *_) = said(skill, kind="encoder or none")
+    assert "makes no clear difference: 0.040 (−0.0" in first
+    (lucky, *_) = said(skill, seeds=[0], kind="encoder or none")
+    assert "brings 0.080" in lucky  # one seed cannot know
+
+
+def test_nothing_is_said_of_an_encoder_without_a_run_that_has_none():
+    assert said(lambda run: None if run.params.roles().encoder == "none" else 0.2) == []
+
+
+def test_the_best_encoder_is_named_and_whether_it_is_clearly_ahead():
+    parts = {"stl10": part(("2", "2-high"), (8000,))}
+    (ahead,) = said(by_encoder(cifar10=0.2, imagenet=0.3), parts, kind="encoder or other")
+    assert "that of imagenet is ahead of that of cifar10: by 0.100 (" in ahead
+    (close,) = said(by_encoder(cifar10=0.201, imagenet=0.2), parts, kind="encoder or other")
+    assert "that of cifar10 is not clearly ahead of that of imagenet: by 0.001 (−0.0" in close
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "expected"),
+    [(0.1, 0.02, "brings more than with 8,000 pictures: 0.080 ("), (0.02, 0.1, "brings less than with 8,000")],
+)
+def test_whether_an_encoder_brings_more_where_there_are_fewer_pictures(few, many, expected):
+    def skill(run):
+        brought = few if run.params.images == 500 else many
+        return 0.1 + brought * (run.params.roles().encoder == "cifar10")
+
+    (sentence,) = said(skill, kind="few or many")
+    assert sentence.startswith("On cifar10 with 500 pictures: pretraining on cifar10 (the same) ")
+    assert expected in sentence
+
+
+def test_settings_are_compared_with_the_first():
+    parts = {"a": part(("1",), (8000,), plain={}, frozen={"unet.encoder_learning_rate": 0})}
+    (sentence,) = said(lambda run: 0.2 if run.params.unet.encoder_learning_rate else 0.1, parts, kind="settings")
+    assert "an encoder of cifar10 (the same): frozen has less skill than plain: by 0.100 (0.09" in sentence
+
+
+def test_the_gan_is_compared_with_the_unet_and_with_the_plainest_way_to_lively_colours():
+    first, second = said(by_encoder(cifar10=0.2), {"a": part(("1",), (8000,))}, gan=True, kind="gan")
+    assert "beside the U-Net, the GAN has less skill (0.100, 0.096 to 0.104), livelier colours (15, " in first
+    assert "and pictures that are not clearly more or less like the real ones to the judge (−0.001, −0.0" in first
+    assert "times a gain, the GAN has more skill (0.12" in second
+    assert "and pictures more like the real ones to the judge (0.140, 0.136 to 0.144)." in second
+
+
+def test_without_a_gan_nothing_is_said_of_one():
+    assert said(by_encoder(cifar10=0.2), {"a": part(("1",), (8000,))}, kind="gan") == []
+
+
+def test_a_claim_is_a_row_for_each_figure_that_it_speaks_of():
+    base = study({"a": part(("1",), (8000,))})
+    (first, _) = claims.all_claims(Table(studies.gathered(base, by_encoder(cifar10=0.2))))
+    assert [row["figure"] for row in first.rows()] == ["gan.skill", "gan.colourfulness", "gan.judge_fd"]
+    assert first.rows()[0]["value"] == pytest.approx(-0.1)
+    assert {row["sentence"] for row in first.rows()} == {first.sentence}
+
+
+def test_what_is_missing_counts_in_no_mean_and_has_a_record():
+    base = study({"a": part(("1",), (8000,))})
+    gathered = studies.gathered(base, lambda run: None if run.params.seed == 1 else 0.2)
+    assert [record.status for record in gathered] == [records.MEASURED, records.MISSING, records.MEASURED]
+    (cell,) = (table := Table(gathered)).runs
+    assert table.mean(cell, "unet", "skill").seeds == 2
+    assert [record.params.seed for record in table.lacking[cell]] == [1]

@@ -1,0 +1,134 @@
+"""Records of the study's runs, the table that is made of them, and the page: of made-up experiments."""
+
+import json
+import re
+
+import pytest
+
+from pipeline.study import cache, claims, page, plan, records
+from pipeline.study.cells import Table
+from tests import studies
+from tests.studies import CODE, experiment, figures, part, study
+
+TWO = {"encoders": part(("1", "none"), (500, 8000), plain={}, quick={"unet.epochs": 2})}
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """DVC's cache, with nothing in it."""
+    monkeypatch.setattr(cache, "_folder", lambda: tmp_path)
+
+
+def test_each_run_has_a_record_that_says_what_became_of_it():
+    base = study({"a": part(("1",), (500, 2000, 8000), plain={}, quick={"unet.epochs": 2})}, seeds=[0])
+    planned = plan.runs(base)
+    done, again, old = (experiment(planned[0], figures(0.2), name=name, when=name) for name in ("done", "again", "old"))
+    other = experiment(planned[1], figures(0.3), name="other", stages={"evaluate": {"deps": [], "outs": []}})
+    broken = experiment(planned[2], {}, name="broken", params=None, problem="nothing was measured")
+    (beside,) = plan.runs(study({"a": part(("none",), (7,))}, seeds=[0]))
+    mine = experiment(beside, figures(0.1), name="mine")
+    lacking = {planned[2].key: (records.FAILED, "the loss is nan"), planned[3].key: (records.QUEUED, "as q")}
+    found = records.gather(planned, [old, done, again, other, broken, mine], CODE, lacking)
+    assert [(record.name, record.status, record.note) for record in found] == [
+        ("again", "measured", ""),
+        (planned[1].name, "missing", ""),
+        (planned[2].name, "failed", "the loss is nan"),
+        (planned[3].name, "queued", "as q"),
+        (planned[4].name, "missing", ""),
+        (planned[5].name, "missing", ""),
+        ("old", "repeated", "as again"),
+        ("done", "repeated", "as again"),
+        ("other", "other code", "differs in pipeline/evaluate.py"),
+        ("broken", "not whole", "nothing was measured"),
+        ("mine", "measured", ""),
+    ]
+    assert [bool(record.places) for record in found] == [True] * 6 + [False] * 5
+
+
+def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():
+    one, two = plan.runs(study({"a": part(("1",), (500, 8000))}, seeds=[0]))
+    first = experiment(one, figures(0.2))
+    last = experiment(two, figures(0.2), stages={"evaluate": {"deps": [{"path": "pipeline/a.py", "md5": "1"}]}})
+    assert records.which_code([first, last], CODE) == CODE
+    assert records.which_code([first, last], {"evaluate:pipeline/evaluate.py": "2"}) == {"evaluate:pipeline/a.py": "1"}
+    assert records.which_code([], CODE) == CODE
+
+
+def test_the_table_says_what_a_run_was_its_figures_and_its_digests():
+    base = study({"a": part(("none",), (500,), quick={"unet.epochs": 2})}, seeds=[3])
+    (run,) = plan.runs(base)
+    found = figures(0.2, measured_on={"pictures": 100, "sha256": {"unet": "abc"}})
+    made = experiment(run, found, {"data/target": "d1", "data/encoder": "d2"})
+    (row,) = records.table(records.gather([run], [made], CODE, {}), base).to_dict("records")
+    expected = {"status": "measured", "places": "a: quick", "target": "cifar10", "encoder": "none", "images": 500}
+    expected |= {"seed": 3, "unet.skill": 0.2, "unet.skill_low": 0.196, "gan.skill": 0.1, "params.unet.epochs": 2}
+    expected |= {"measured_on.sha256.unet": "abc", "data.target": "d1", "data.encoder": "d2", "commit": made.commit}
+    assert {name: row[name] for name in expected} == expected
+    assert row["changed"] == "unet.epochs: 2"
+
+
+def build(skill, parts=TWO, seeds=(0, 1), notes=()):
+    base = study(parts, seeds)
+    found = studies.gathered(base, skill)
+    table = Table(found)
+    return page.build(found, table, claims.all_claims(table), seeds, notes)
+
+
+def by_encoder(run):
+    return 0.2 if run.params.roles().encoder == "cifar10" else 0.1 + 0.001 * run.params.seed
+
+
+def test_the_page_begins_with_the_answer_and_needs_no_network():
+    html = build(by_encoder)
+    assert html.index("an encoder pretrained on cifar10 (the same) brings 0.1") < html.index("<h2>")
+    links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
+    assert links
+    assert all(link.startswith("data:image/") for link in links)
+    assert "<script" not in html
+
+
+def test_the_page_says_that_it_has_one_seed():
+    assert "The study has one seed." in build(by_encoder, seeds=[0])
+    assert "The study has one seed." not in build(by_encoder)
+
+
+def test_what_is_missing_is_shown_and_named_and_a_mean_says_how_many_seeds_it_has():
+    html = build(lambda run: None if run.params.seed and run.params.roles().encoder == "none" else by_encoder(run))
+    assert "12 of the 16 runs of the study are measured" in html
+    assert "1 of 2 seeds" in html
+    assert 'encoders-none-500-plain-seed1</code>: <span class="none">missing' in html
+    nothing = build(lambda run: None)
+    assert "There is nothing to compare yet." in nothing
+    assert '<span class="none">missing</span>' in nothing
+
+
+def test_what_the_code_has_to_say_and_names_from_outside_are_text():
+    html = build(by_encoder, {"<b>part</b>": part()}, notes=["made with <other> code"])
+    assert "made with &lt;other&gt; code" in html
+    assert "<b>part" not in html.lower()
+
+
+def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path):
+    def put(content: bytes) -> str:
+        digest = f"{len(content):032x}"
+        (tmp_path / digest[:2]).mkdir(exist_ok=True)
+        (tmp_path / digest[:2] / digest[2:]).write_bytes(content)
+        return digest
+
+    outputs = {
+        "plots/unet.csv": put(b"epoch,validation_l1\n1,0.08\n2,0.07\n"),
+        "plots/unet_seconds.csv": put(b"epoch,seconds\n1,60\n2,60\n"),
+        "plots/grid.png": put(b"a grid"),
+        "plots/before_after.gif": put(b"an animation"),
+    }
+    base = study({"a": part(("1",), (500,))}, seeds=[0])
+    (run,) = plan.runs(base)
+    found = records.gather([run], [experiment(run, figures(0.2), outputs)], CODE, {})
+    assert found[0].seconds == {"evaluate": 120}
+    table = Table(found)
+    html = page.build(found, table, [], [0], [])
+    assert html.count("data:image/svg+xml") == 1
+    assert "L1 (lower is better) against minutes" in html
+    assert "data:image/png;base64,YSBncmlk" in html
+    assert html.count("data:image/gif") == 1
+    assert json.dumps(found[0].experiment.output("plots/nothing.csv")) == "null"
