@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.schedule import ParamScheduler
@@ -138,7 +137,7 @@ def measure(network: nn.Module) -> dict[str, float]:
     judge = models.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
     painters = dict.fromkeys(("unet", "gan"), network.eval())
     measured = evaluate.measure(validation, painters, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
-    results = summarise(measured, np.ones(len(validation.pictures)))
+    results = summarise(measured)
     return {figure: results["unet"][figure] for figure in FIGURES}
 
 

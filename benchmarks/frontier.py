@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -66,7 +65,7 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
         ways.append((name, 1, name))
         colourisers[name] = load(path)
     measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
-    results = summarise(measured, np.ones(len(validation.pictures)))
+    results = summarise(measured)
     return pd.DataFrame([{"family": family, "knob": knob, **results[who]} for family, knob, who in ways])
 
 

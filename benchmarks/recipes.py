@@ -118,7 +118,7 @@ def test_figures(out: Path) -> pd.DataFrame:
         gain = evaluate.fit_gain(unet, validation.pictures, size, device)
         colourisers[f"{name} × {gain:.2f}"] = lambda l, unet=unet, gain=gain: gain * unet(l)  # noqa: E741
     measured = evaluate.measure(test, colourisers | ends, 1, judge.to(device), size)
-    results = summarise(measured, np.ones(len(test.pictures)))
+    results = summarise(measured)
     return pd.DataFrame({name: results[name] for name in ("real", *colourisers)}).T
 
 

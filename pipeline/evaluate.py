@@ -1,6 +1,7 @@
 """Stage 5: measure grey, U-Net, U-Net × gain and GAN on all test pictures, with 95 % intervals, and draw them."""
 
 import json
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.files import sha256, write_all
 from pipeline.params import Params
 from pipeline.results import Measurements, with_intervals
 from pipeline.training.batches import default_device, fit_batch
+from pipeline.training.precision import autocast
 
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
@@ -114,7 +116,7 @@ def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int, device: to
     for start in range(0, len(pictures), batch_size):
         batch = _to_tensor(pictures[start : start + batch_size], device)
         l, _ = rgb_to_l_ab(bytes_to_rgb(batch))  # noqa: E741
-        ab = unet(l)
+        ab = _colour(unet, l)
         painted += [metrics.colourfulness(_to_bytes(l, gain * ab)).sum().item() for gain in GAINS]
         real += metrics.colourfulness(batch).sum().item()
     # Colours that leave sRGB are clipped, so the curve may sink a little at its upper end.
@@ -127,7 +129,8 @@ def measure(
 ) -> Measurements:
     """Colour all test pictures, a batch at a time, and measure each.
 
-    Besides the colourisers there are `grey`, which paints nothing, and `unet_gain`, the U-Net's ab × gain.
+    Besides the colourisers there are `grey`, which paints nothing, and `unet_gain`, the U-Net's ab × gain. Features lie
+    in files without a name, which go with the arrays, so that memory does not grow with the number of pictures.
 
     Args:
         test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.
@@ -151,7 +154,9 @@ def measure(
             for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers, gain):
                 seen = judge.features(bytes_to_rgb(batch))
                 values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
-                _keep(measured.features, who, seen, here, count)
+                if who not in measured.features:
+                    measured.features[who] = _on_disk((count, seen.shape[1]))
+                measured.features[who][here] = seen.cpu().numpy()
                 for metric, value in values.items():
                     _keep(measured.numbers[who], metric, value, here, count)
             bar.update(len(labels))
@@ -185,11 +190,17 @@ def _paint(
     """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
     painted = {"grey": torch.zeros_like(l).expand(-1, 2, -1, -1)}
     for who, colouriser in colourisers.items():
-        painted[who] = colouriser(l)
+        painted[who] = _colour(colouriser, l)
         if who == "unet":
             painted["unet_gain"] = gain * painted[who]
     for who, ab in painted.items():
         yield who, ab, _to_bytes(l, ab)
+
+
+def _colour(colouriser: Colouriser, l: Tensor) -> Tensor:  # noqa: E741
+    """The ab that it paints, (N, 2, H, W) float32: computed as in training, in bfloat16 where that is faster."""
+    with autocast(l.device):
+        return colouriser(l).float()
 
 
 def _to_bytes(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741
@@ -209,12 +220,18 @@ def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
 
 
-def _keep(arrays: dict[str, np.ndarray], name: str, values: Tensor, here: slice, count: int) -> None:
-    """Put a batch's values, (n, …), where they belong in the float64 array, (count, …), of that name."""
-    # One array from the start: lists of small tensors, kept among large ones that come and go, would fragment memory.
-    if name not in arrays:
-        arrays[name] = np.empty((count, *values.shape[1:]))
-    arrays[name][here] = values.cpu().numpy()
+def _keep(numbers: dict[str, np.ndarray], metric: str, value: Tensor, here: slice, count: int) -> None:
+    """Put a batch's numbers, (n,), where they belong in the float32 array, (count,), of that metric."""
+    # One array from the start: small tensors, kept among large ones that come and go, would fragment memory.
+    if metric not in numbers:
+        numbers[metric] = np.empty(count, np.float32)
+    numbers[metric][here] = value.cpu().numpy()
+
+
+def _on_disk(shape: tuple[int, ...]) -> np.memmap:
+    """An array of float32."""
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 def _check(measured: Measurements) -> None:

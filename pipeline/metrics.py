@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from skimage.color import deltaE_ciede2000
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
@@ -68,15 +67,58 @@ def ssim(pictures: Tensor, real: Tensor) -> Tensor:
 
 
 def ciede2000(pictures: Tensor, real: Tensor) -> Tensor:
-    """Mean over the pixels of the CIEDE2000 colour difference (Sharma et al. 2005); 1 can just be seen."""
-    differences = deltaE_ciede2000(_lab(real), _lab(pictures))  # (N, H, W)
-    return torch.from_numpy(differences.mean(axis=(1, 2)))
+    """Mean over the pixels of the CIEDE2000 colour difference; 1 can just be seen."""
+    return ciede2000_of_lab(_lab(real), _lab(pictures)).mean(dim=(1, 2))
 
 
-def _lab(pictures: Tensor) -> np.ndarray:
-    """CIE L*a*b*, (N, H, W, 3)."""
+def _lab(pictures: Tensor) -> Tensor:
+    """CIE L*a*b*, (3, N, H, W)."""
     l, ab = rgb_to_l_ab(bytes_to_rgb(pictures))  # noqa: E741
-    return torch.cat(((l + 1) * 50, ab * AB_SCALE), dim=1).permute(0, 2, 3, 1).cpu().numpy()
+    return torch.cat(((l + 1) * 50, ab * AB_SCALE), dim=1).movedim(1, 0)
+
+
+def ciede2000_of_lab(first: Tensor, second: Tensor) -> Tensor:
+    """CIEDE2000 of pairs of colours: Sharma et al. 2005, 'The CIEDE2000 Color-Difference Formula', eq. 2 to 22.
+
+    Args:
+        first: L*, a*, b*, (3, …), float.
+        second: likewise; which of the two is called first changes nothing.
+
+    Returns:
+        Differences, (…).
+    """
+    (l1, a1, b1), (l2, a2, b2) = first, second
+    stretch = 1 + 0.5 * (1 - _high_power((a1.hypot(b1) + a2.hypot(b2)) / 2))  # of a*, of colours that are almost grey
+    a1, a2 = stretch * a1, stretch * a2
+    c1, c2 = a1.hypot(b1), a2.hypot(b2)
+    h1, h2 = torch.atan2(b1, a1), torch.atan2(b2, a2)  # hues in [-π, π]; of greys 0, as the formula wants it
+    coloured = c1 * c2 > 0
+    apart = h2 - h1
+    turn = torch.where(apart.abs() > math.pi, 2 * math.pi * apart.sign(), 0)  # the shorter way round
+    apart = torch.where(coloured, apart - turn, 0)
+    hue = torch.where(coloured, (h1 + h2 + turn.abs()) / 2, h1 + h2)  # between both, the shorter way round
+
+    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    off_middle = (lightness - 50).square()
+    towards = (
+        1
+        - 0.17 * torch.cos(hue - math.radians(30))
+        + 0.24 * torch.cos(2 * hue)
+        + 0.32 * torch.cos(3 * hue + math.radians(6))
+        - 0.20 * torch.cos(4 * hue - math.radians(63))
+    )
+    in_l = (l2 - l1) / (1 + 0.015 * off_middle / (20 + off_middle).sqrt())
+    in_c = (c2 - c1) / (1 + 0.045 * chroma)
+    in_h = 2 * (c1 * c2).sqrt() * torch.sin(apart / 2) / (1 + 0.015 * chroma * towards)
+    blue = torch.exp(-(((hue.rad2deg().remainder(360) - 275) / 25).square()))  # where chroma turns with hue
+    rotation = -2 * _high_power(chroma) * torch.sin(math.radians(60) * blue)
+    return (in_l.square() + in_c.square() + in_h.square() + rotation * in_c * in_h).clamp_min(0).sqrt()
+
+
+def _high_power(chroma: Tensor) -> Tensor:
+    """√(c⁷ / (c⁷ + 25⁷)): 0 for greys, 1 for lively colours, in a form that float32 has room for."""
+    ratio = (chroma / 25) ** 7
+    return (ratio / (ratio + 1)).sqrt()
 
 
 def colourfulness(pictures: Tensor) -> Tensor:
@@ -92,33 +134,62 @@ def colourfulness(pictures: Tensor) -> Tensor:
 
 
 class Gaussian(NamedTuple):
-    """A mean, (F,), and a covariance, (F, F)."""
+    """A mean, (…, F), and a covariance, (…, F, F), of float64: float32 is too coarse for the roots of a distance."""
 
     mean: np.ndarray
     covariance: np.ndarray
 
 
-def gaussian(features: np.ndarray, counts: np.ndarray) -> Gaussian:
-    """The Gaussian of a set of features in which row i occurs counts[i] times: a bootstrap's resample, without a copy.
+def moments(features: np.ndarray) -> np.ndarray:
+    """Features, (N, F), and their products, each pair once, (N, F + F (F + 1) / 2): what `gaussian` wants sums of."""
+    count, width = features.shape
+    found = np.empty((count, width + width * (width + 1) // 2))
+    found[:, :width] = features
+    end = width
+    for column in range(width):
+        start, end = end, end + width - column
+        np.multiply(features[:, column:], features[:, column, None], out=found[:, start:end])
+    return found
+
+
+def gaussian(sums: np.ndarray, counts: np.ndarray, width: int) -> Gaussian:
+    """The Gaussians of sets of features.
 
     Args:
-        features: (N, F) float64; float32 is too coarse for the square roots of a Fréchet distance.
-        counts: (N,), of which at least two together.
+        sums: of each set's `moments`, (…, F + F (F + 1) / 2); for exactness, of features whose mean is near 0.
+        counts: how many are in each set, (…), at least two.
+        width: F.
     """
-    total = counts.sum()
-    mean = counts @ features / total
-    centred = features - mean
-    return Gaussian(mean, (centred * counts[:, None]).T @ centred / (total - 1))
+    counts = counts[..., None]
+    mean = sums[..., :width] / counts
+    rows, columns = np.triu_indices(width)
+    halves = (sums[..., width:] - counts * mean[..., rows] * mean[..., columns]) / (counts - 1)
+    covariance = np.empty((*mean.shape, width))
+    covariance[..., rows, columns] = covariance[..., columns, rows] = halves
+    return Gaussian(mean, covariance)
 
 
-def frechet_distance(first: Gaussian, second: Gaussian) -> float:
+def root(covariance: np.ndarray) -> np.ndarray:
+    """A matrix R with R Rᵀ = Σ, (…, F, F), also of one that is singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(values.clip(min=0))[..., None, :]
+
+
+def frechet_distance(first: Gaussian, second: Gaussian, root_of_first: np.ndarray | None = None) -> np.ndarray:
     """|µ₁ − µ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½): Dowson & Landau 1982; on features of pictures, Heusel et al. 2017.
 
-    tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of Σ₁^½ Σ₂ Σ₁^½, which is symmetric and has none below 0
-    but by rounding, so that singular covariances need no special care.
+    tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of Rᵀ Σ₂ R with R Rᵀ = Σ₁, which is symmetric and has none
+    below 0 but by rounding, so that singular covariances need no special care.
+
+    Args:
+        first: one Gaussian, or many, (…, F).
+        second: as many.
+        root_of_first: `root` of the first covariance, if it is known already.
+
+    Returns:
+        Distances, (…).
     """
-    values, vectors = np.linalg.eigh(first.covariance)
-    root = vectors * np.sqrt(values.clip(min=0))  # root @ root.T = Σ₁, which serves as Σ₁^½ does: same eigenvalues
-    common = np.sqrt(np.linalg.eigvalsh(root.T @ second.covariance @ root).clip(min=0)).sum()
-    spread = np.trace(first.covariance) + np.trace(second.covariance) - 2 * common
-    return max(0.0, float(np.square(first.mean - second.mean).sum() + spread))
+    half = root(first.covariance) if root_of_first is None else root_of_first
+    common = np.sqrt(np.linalg.eigvalsh(half.swapaxes(-1, -2) @ second.covariance @ half).clip(min=0)).sum(axis=-1)
+    spread = (first.covariance + second.covariance).trace(axis1=-2, axis2=-1) - 2 * common
+    return np.maximum(0, np.square(first.mean - second.mean).sum(axis=-1) + spread)

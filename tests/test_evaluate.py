@@ -75,7 +75,7 @@ def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0, gain=1.
 
 
 def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
-    found = results.summarise(measured(20, unet_share=0, gan_share=1), np.ones(20))
+    found = results.summarise(measured(20, unet_share=0, gan_share=1))
     assert found["unet"] == pytest.approx(found["grey"])
     assert found["unet"]["skill"] == 0
     assert found["gan"]["skill"] == pytest.approx(1)
@@ -90,7 +90,7 @@ def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
 
 
 def test_half_the_colours_have_skill_a_half_and_are_paler():
-    found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2), np.ones(20))
+    found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2))
     assert found["unet"]["skill"] == pytest.approx(0.5)
     assert found["gan"]["skill"] == pytest.approx(0.8)
     assert found["unet"]["delta_colourfulness"] < 0 < found["gan"]["delta_colourfulness"]
@@ -168,7 +168,7 @@ def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
 
 
 def test_gain_multiplies_the_colours_of_the_unet():
-    found = results.summarise(measured(20, unet_share=0.4, gan_share=1, gain=2), np.ones(20))
+    found = results.summarise(measured(20, unet_share=0.4, gan_share=1, gain=2))
     assert found["unet_gain"]["skill"] == pytest.approx(0.8)
     assert found["gan_minus_unet_gain"]["skill"] == pytest.approx(0.2)
 
