@@ -1,4 +1,4 @@
-"""Small archives in the exact formats of CIFAR-10 and STL-10, and the colourful pictures in them."""
+"""Small archives in the exact formats of CIFAR-10, STL-10 and Imagenette, and the colourful pictures in them."""
 
 import hashlib
 import io
@@ -6,6 +6,9 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
+from pipeline.datasets.imagenette import WORDNET
 
 Pictures = tuple[np.ndarray, np.ndarray]  # uint8 (N, side, side, 3) and classes, int64 (N,)
 
@@ -78,6 +81,18 @@ def make_stl10(path: Path, train: int = 60, test: int = 20, unlabelled: int = 4,
 def _stl10_pictures(pictures: np.ndarray) -> bytes:
     # .T turns (row, column) into (column, row): STL-10 stores a channel column by column
     return b"".join(picture[:, :, channel].T.tobytes() for picture in pictures for channel in range(3))
+
+
+def make_imagenette(path: Path, train: int = 60, test: int = 20, seed: int = 0) -> None:
+    """Write an archive like imagenette2-160.tgz, of pictures that are twice as wide as high."""
+    generator = np.random.default_rng(seed)
+    files = {"imagenette2-160/noisy_imagenette.csv": b"path,noisy_labels_0"}
+    for split, number in (("train", train), ("val", test)):
+        for index, (picture, label) in enumerate(zip(*draw(number, 32, generator), strict=True)):
+            content = io.BytesIO()
+            Image.fromarray(picture).resize((64, 32)).save(content, "JPEG", quality=95)
+            files[f"imagenette2-160/{split}/{list(WORDNET)[label]}/{index}_a-1.JPEG"] = content.getvalue()
+    write_tar(path, files)
 
 
 def write_tar(path: Path, files: dict[str, bytes]) -> None:

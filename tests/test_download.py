@@ -6,10 +6,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline import download, params
-from pipeline.datasets import store
+from pipeline.datasets import folder, store
 from pipeline.errors import PipelineError
 from tests import archives
-from tests.archives import checksum, draw, make_cifar10, make_stl10
+from tests.archives import checksum, draw, make_cifar10, make_imagenette, make_stl10
 
 PICTURES = {"about.json", *(f"{split}{kind}.npy" for split in store.SPLITS for kind in ("", "_labels"))}
 PARAMS = Path("params.yaml").resolve()
@@ -21,9 +21,11 @@ def settings(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_cifar10(server.folder / "cifar10.tar.gz")
     make_stl10(server.folder / "stl10.tar.gz")
+    make_imagenette(server.folder / "imagenette.tar.gz")
     (server.folder / "weights").write_bytes(b"weights")
     content = params.load(PARAMS).model_dump(mode="json")
-    for name, file in (("cifar10", "cifar10.tar.gz"), ("stl10", "stl10.tar.gz"), ("imagenet", "weights")):
+    archived = {name: f"{name}.tar.gz" for name in ("cifar10", "stl10", "imagenette")}
+    for name, file in (archived | {"imagenet": "weights"}).items():
         source = content["datasets"][name]
         source.update(urls=[server.url(file)], checksum=checksum(server.folder / file))
     return content
@@ -47,6 +49,14 @@ def test_each_role_gets_the_data_set_of_the_case(settings, capsys):
         "data/encoder: cifar10, 32×32, 180 train, 20 validation, 40 test pictures, 10 classes",
     ]
     assert {path.name for path in Path("data").iterdir()} == {"target", "encoder"}
+
+
+def test_imagenette_has_the_side_that_params_yaml_says(settings, capsys):
+    settings["datasets"]["imagenette"]["size"] = 24
+    assert run("target", settings, "imagenette-none") == PICTURES
+    assert capsys.readouterr().out == (
+        "data/target: imagenette, 24×24, 54 train, 6 validation, 20 test pictures, 10 classes\n"
+    )
 
 
 def test_both_roles_share_one_download_and_get_the_same(settings, server):
@@ -85,14 +95,14 @@ def test_photos_need_no_network(settings, server, capsys):
     )
 
 
-def make_folder(settings, folder, tone=None):
+def make_folder(settings, place, tone=None):
     """A folder of sixty dogs, toned in one hue if there is one; it becomes that of the settings."""
     for number, picture in enumerate(draw(60, 20, np.random.default_rng(0))[0]):
         image = Image.fromarray(picture)
-        path = folder / "dogs" / f"{number}.png"
+        path = place / "dogs" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         (ImageOps.colorize(image.convert("L"), "black", "white", mid=tone) if tone else image).save(path)
-    settings["datasets"]["folder"] = {"path": str(folder), "size": 16}
+    settings["datasets"]["folder"] = {"path": str(place), "size": 16}
 
 
 def test_a_folder_of_pictures(settings, tmp_path):
@@ -117,6 +127,32 @@ def test_grey_test_pictures_are_refused_before_anything_is_trained(settings, tmp
     settings["datasets"]["folder"]["path"] = str(tmp_path / "mine")
     with pytest.raises(PipelineError, match=r"^folder: every test picture is grey or of one tone"):
         run("target", settings, "folder")
+
+
+def test_grey_pictures_among_others_are_left_out_of_a_target_and_told(settings, tmp_path, capsys):
+    make_folder(settings, tmp_path / "mine/train")
+    make_folder(settings, tmp_path / "mine/test")
+    for number in range(7):
+        path = tmp_path / f"mine/train/dogs/{number}.png"
+        Image.open(path).convert("L").save(path)
+    for number in range(60):  # or it would be a copy
+        path = tmp_path / f"mine/test/dogs/{number}.png"
+        ImageOps.flip(Image.open(path)).save(path)
+    settings["datasets"]["folder"]["path"] = str(tmp_path / "mine")
+    counts = {}
+    for role in ("encoder", "target"):
+        run(role, settings, "folder")
+        counts[role] = {split: len(store.read(Path("data", role), split).labels) for split in store.SPLITS}
+        told = [line for line in capsys.readouterr().err.splitlines() if "left out as grey" in line]
+        grey = {split: counts["encoder"][split] - counts[role][split] for split in store.SPLITS}
+        assert told == [
+            f"folder: every {split} picture but {grey[split]} of {counts['encoder'][split]}, left out as grey: "
+            "(a*, b*) less than 2 from grey, root mean square"
+            for split in folder.PRECEDENCE
+            if grey[split]
+        ]
+    assert sum(counts["encoder"].values()) - sum(counts["target"].values()) == 7
+    assert counts["encoder"]["test"] == counts["target"]["test"]
 
 
 @pytest.mark.parametrize("case", ["1", "2"])

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipeline.datasets import copies, folder
+from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -26,6 +28,13 @@ def pictures(tmp_path):
         save(top / "dogs" / f"{number}.png", (200, number, 30))
         save(top / "cats" / "old" / f"{number}.png", (number, 30, 200))
     return top
+
+
+def read(path, size):
+    """Classes and splits, with pictures that are arrays."""
+    with tempfile.TemporaryDirectory() as scratch:
+        classes, splits = folder.read(path, size, Path(scratch))
+        return classes, {name: Split(split.pictures[:], split.labels) for name, split in splits.items()}
 
 
 def photographs(folder, number, seed=0, size=(40, 30)):
@@ -54,7 +63,7 @@ def told(capsys):
 
 
 def test_a_subfolder_is_a_class(pictures):
-    classes, splits = folder.read(pictures, 16)
+    classes, splits = read(pictures, 16)
     assert classes == ["cats", "dogs"]
     assert sum(numbers(splits).values()) == 60
     for split in splits.values():
@@ -71,37 +80,37 @@ def test_a_subfolder_without_pictures_is_no_class(pictures):
     (pictures / "broken/a.jpg").write_text("none")
     save(pictures / "@eaDir/a.jpg")
     save(pictures / "__MACOSX/cats/._a.jpg")
-    assert folder.read(pictures, 16)[0] == ["cats", "dogs"]
+    assert read(pictures, 16)[0] == ["cats", "dogs"]
 
 
 def test_without_subfolders_the_folder_is_the_class(tmp_path):
-    classes, splits = folder.read(photographs(tmp_path / "holiday", 60), 16)
+    classes, splits = read(photographs(tmp_path / "holiday", 60), 16)
     assert classes == ["holiday"]
     assert sum(numbers(splits).values()) == 60
 
 
 def test_adding_pictures_moves_none(tmp_path):
-    before = contents(folder.read(photographs(tmp_path / "birds", 60), 16)[1])
+    before = contents(read(photographs(tmp_path / "birds", 60), 16)[1])
     photographs(tmp_path / "birds/ants", 100, seed=1)
     photographs(tmp_path / "birds/a", 100, seed=2)
-    after = contents(folder.read(tmp_path / "birds", 16)[1])
+    after = contents(read(tmp_path / "birds", 16)[1])
     assert {picture: after[picture] for picture in before} == before
     assert len(after) == len(before) + 200
 
 
 def test_new_names_and_folders_move_none_and_change_no_order(tmp_path):
-    first = folder.read(photographs(tmp_path / "birds", 60), 16)[1]
+    first = read(photographs(tmp_path / "birds", 60), 16)[1]
     (tmp_path / "new/other").mkdir(parents=True)
     for number in range(60):
         (tmp_path / f"birds/{number}.png").rename(tmp_path / f"new/other/{number * 7 % 61} ä.png")
-    second = folder.read(tmp_path / "new", 16)[1]
+    second = read(tmp_path / "new", 16)[1]
     for split in first:
         np.testing.assert_array_equal(first[split].pictures, second[split].pictures)
 
 
 def test_the_size_moves_none(tmp_path):
     photographs(tmp_path / "birds", 60, size=(64, 64))
-    small, large = (numbers(folder.read(tmp_path / "birds", size)[1]) for size in (16, 64))
+    small, large = (numbers(read(tmp_path / "birds", size)[1]) for size in (16, 64))
     assert small == large
 
 
@@ -114,7 +123,7 @@ def test_shares():
 
 def test_copies_are_taken_once_whatever_their_format_name_and_orientation(tmp_path, capsys):
     top = photographs(tmp_path / "birds", 100)
-    before = contents(folder.read(top, 16)[1])
+    before = contents(read(top, 16)[1])
     exif = Image.Exif()
     exif[0x0112] = 8
     for number in range(0, 100, 4):
@@ -126,7 +135,7 @@ def test_copies_are_taken_once_whatever_their_format_name_and_orientation(tmp_pa
             turned = picture.transpose(Image.Transpose.ROTATE_270)
             turned.save(top / f"turned {number}.png", exif=exif)
         (top / f"link {number}.png").symlink_to(f"{number + 3}.png")
-    after = contents(folder.read(top, 16)[1])
+    after = contents(read(top, 16)[1])
     assert after == before
     assert told(capsys).startswith("copies: 125 (")
 
@@ -134,7 +143,7 @@ def test_copies_are_taken_once_whatever_their_format_name_and_orientation(tmp_pa
 @pytest.mark.parametrize("changed", ["quality 50", "quality 90", "half", "double"])
 def test_a_copy_that_was_compressed_anew_or_resized_is_taken_once(tmp_path, changed, capsys):
     top = photographs(tmp_path / "birds", 60, size=(96, 72))
-    before = contents(folder.read(top, 16)[1])
+    before = contents(read(top, 16)[1])
     for number in range(60):
         with Image.open(top / f"{number}.png") as picture:
             if changed.startswith("quality"):
@@ -142,7 +151,7 @@ def test_a_copy_that_was_compressed_anew_or_resized_is_taken_once(tmp_path, chan
             else:
                 size = [side // 2 if changed == "half" else side * 2 for side in picture.size]
                 picture.resize(size, Image.Resampling.BICUBIC).save(top / f"a{number}.png")
-    splits = folder.read(top, 16)[1]
+    splits = read(top, 16)[1]
     assert sum(numbers(splits).values()) == 60
     assert told(capsys).startswith("copies: 60 (")
     for picture, split in before.items():
@@ -168,7 +177,7 @@ def test_a_large_jpeg_and_its_lossless_copy_are_the_same(tmp_path):
 def test_a_picture_in_two_classes_is_in_one_of_them_and_that_is_told(pictures, capsys):
     for number in range(5):
         (pictures / "cats" / f"{number}.png").write_bytes((pictures / f"dogs/{number}.png").read_bytes())
-    _, splits = folder.read(pictures, 16)
+    _, splits = read(pictures, 16)
     assert sum(numbers(splits).values()) == 60
     labels = np.concatenate([split.labels for split in splits.values()])
     assert np.bincount(labels).tolist() == [35, 25]  # the first by name
@@ -179,7 +188,7 @@ def test_splits_of_its_own_are_kept(tmp_path, capsys):
     for split, number in (("Train", 40), ("valid", 10), ("TEST", 20)):
         photographs(tmp_path / "mine" / split / "cats", number, seed=number)
         photographs(tmp_path / "mine" / split / "dogs", number, seed=number + 1)
-    classes, splits = folder.read(tmp_path / "mine", 16)
+    classes, splits = read(tmp_path / "mine", 16)
     assert classes == ["cats", "dogs"]
     assert numbers(splits) == {"train": 80, "validation": 20, "test": 40}
     with Image.open(tmp_path / "mine/TEST/dogs/3.png") as picture:
@@ -193,7 +202,7 @@ def test_splits_of_its_own_are_kept(tmp_path, capsys):
     (tmp_path / "mine/extra").mkdir()
     (tmp_path / "mine/extra/a.png").write_bytes((tmp_path / "mine/TEST/dogs/0.png").read_bytes())
     capsys.readouterr()
-    assert contents(folder.read(tmp_path / "mine", 16)[1]) == contents(splits)
+    assert contents(read(tmp_path / "mine", 16)[1]) == contents(splits)
     assert told(capsys) == (
         "copies in another split: 7 (Train/dogs/leaked 0.png, …); beside the folder's own splits: 1 (extra/a.png)"
     )
@@ -204,7 +213,7 @@ def test_splits_that_a_folder_lacks_are_cut_from_its_training_pictures(tmp_path,
     for split, number in (("train", 100), ("valid", 10), ("test", 20)):
         if split not in missing:
             photographs(tmp_path / "mine" / split / "cats", number, seed=number)
-    classes, splits = folder.read(tmp_path / "mine", 16)
+    classes, splits = read(tmp_path / "mine", 16)
     found = numbers(splits)
     cut = {"test": "test", "valid": "validation"}
     assert capsys.readouterr().err.endswith(f"; cut from train: {', '.join(cut[name] for name in missing[::-1])}\n")
@@ -217,7 +226,7 @@ def test_splits_that_a_folder_lacks_are_cut_from_its_training_pictures(tmp_path,
 def test_a_class_of_trains_is_a_class(tmp_path):
     for number, name in enumerate(("train", "car", "plane")):
         photographs(tmp_path / "mine" / name, 20, seed=number)
-    classes, splits = folder.read(tmp_path / "mine", 16)
+    classes, splits = read(tmp_path / "mine", 16)
     assert classes == ["car", "plane", "train"]
     assert numbers(splits)["test"] > 0
 
@@ -227,7 +236,7 @@ def test_linked_folders_are_classes(tmp_path):
     photographs(tmp_path / "mine/dogs", 30, seed=1)
     (tmp_path / "mine/cats").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "mine/dogs/all").symlink_to(tmp_path / "mine")
-    classes, splits = folder.read(tmp_path / "mine", 16)
+    classes, splits = read(tmp_path / "mine", 16)
     assert classes == ["cats", "dogs"]
     assert np.bincount(np.concatenate([split.labels for split in splits.values()])).tolist() == [30, 30]
 
@@ -236,7 +245,7 @@ def test_names_that_are_no_utf_8_are_names_like_any_other(tmp_path, capsys):
     top = photographs(tmp_path / "mine" / os.fsdecode(b"\xe9t\xe9"), 60).parent
     photographs(top / "dogs", 10, seed=1)
     (top / "dogs" / os.fsdecode(b"\xff.png")).write_text("no picture")
-    classes, splits = folder.read(top, 16)
+    classes, splits = read(top, 16)
     assert classes == [r"\udce9t\udce9", "dogs"]
     assert sum(numbers(splits).values()) == 70
     assert r"dogs/\udcff.png: passed over: " in capsys.readouterr().err
@@ -254,7 +263,7 @@ def test_broken_pictures_are_named_and_the_rest_is_read(pictures, capsys, monkey
     (pictures / "README.md").write_text("my pictures")
     (pictures / "dogs" / ".DS_Store").write_bytes(b"\0")
     save(pictures / ".thumbnails" / "0.png")
-    _, splits = folder.read(pictures, 16)
+    _, splits = read(pictures, 16)
     assert sum(numbers(splits).values()) == 61
     warned = [line for line in capsys.readouterr().err.splitlines() if "passed over" in line]
     for name in ("empty.jpg", "text.png", "half.png", "bomb.png", "float.tiff"):
@@ -346,7 +355,7 @@ def test_no_folder_and_too_few_pictures_are_one_line(tmp_path, pictures):
         (few, "1 readable pictures in 1 picture files"),
     ):
         with pytest.raises(PipelineError, match=said) as raised:
-            folder.read(path, 16)
+            read(path, 16)
         assert str(raised.value).startswith(f"{path}: ")
         assert "datasets.folder.path" in str(raised.value)
         assert "\n" not in str(raised.value)
@@ -356,7 +365,7 @@ def test_copies_do_not_count_as_pictures(tmp_path):
     for number in range(60):
         save(tmp_path / "same" / f"{number}.png")
     with pytest.raises(PipelineError, match="1 readable pictures in 60 picture files, copies not counted"):
-        folder.read(tmp_path / "same", 16)
+        read(tmp_path / "same", 16)
 
 
 def test_a_tilde_is_the_home_folder(pictures, monkeypatch):

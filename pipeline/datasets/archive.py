@@ -5,7 +5,8 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -254,26 +255,64 @@ def read(path: Path, folder: str, members: Mapping[str, Member]) -> dict[str, np
     """
     wanted = {name for name, member in members.items() if member.reader}
     contents: dict[str, np.ndarray] = {}
+    left = dict(members)
+    with _opened(path, sum(member.most for member in members.values())) as archive:
+        for found in archive:
+            name = _check(found, folder, left)
+            if name in wanted:
+                contents[name] = _read_one(name, members[name].reader, archive.extractfile(found), found.size)
+            if len(contents) == len(wanted):
+                return contents
+    missing = ", ".join(name for name in members if name in wanted - contents.keys())
+    raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
+
+
+def files(path: Path, folder: str, names: re.Pattern, most: Member, number: int) -> Iterator[tuple[str, bytes]]:
+    """The files of a tar archive, one at a time, with their names; trusted as little as by `read`.
+
+    Args:
+        path: the archive, a .tar.gz or a .tar.
+        folder: in the archive, where the files are.
+        names: how a file in the folder may be called.
+        most: what any of them may be.
+        number: of files and folders, at most.
+
+    Raises:
+        PipelineError: the archive is damaged, or holds something else or more.
+    """
+    names_seen: set[str] = set()
+    with _opened(path, number * most.most) as archive:
+        for found in archive:
+            place = _place(found)
+            if len(names_seen) == number:
+                raise ValueError(f"holds more than the {number:,} files and folders that are allowed")
+            if place in names_seen:
+                raise ValueError(f"holds {found.name!r} twice")
+            names_seen.add(place)
+            name = place.removeprefix(f"{folder}/")
+            if found.isdir() and (place in (".", folder) or place != name):
+                continue
+            if place == name or not names.fullmatch(name):
+                raise ValueError(f"given {found.name!r}, allowed: in {folder}/, {names.pattern}")
+            _check_plain(found, name, most)
+            yield name, archive.extractfile(found).read()
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[tarfile.TarFile]:
+    """A tar archive as a stream of at most so many bytes; what is wrong with it is a PipelineError."""
     try:
         with (
             path.open("rb") as file,
             tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False, disable=None) as stream,
         ):
-            content = _Bounded(_unzipped(stream, file.peek(2)[:2]), sum(member.most for member in members.values()))
+            content = _Bounded(_unzipped(stream, file.peek(2)[:2]), most)
             with tarfile.open(fileobj=content, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
-                left = dict(members)
-                for found in archive:
-                    name = _check(found, folder, left)
-                    if name in wanted:
-                        contents[name] = _read_one(name, members[name].reader, archive.extractfile(found), found.size)
-                    if len(contents) == len(wanted):
-                        return contents
+                yield archive
     except ValueError as error:
         raise PipelineError(f"{path}: {error}; {WAY_OUT}") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
-    missing = ", ".join(name for name in members if name in wanted - contents.keys())
-    raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
 
 
 def _read_one(name: str, reader: Reader, file: IO[bytes], size: int) -> np.ndarray:
@@ -289,18 +328,25 @@ def _check(found: tarfile.TarInfo, folder: str, left: dict[str, Member]) -> str 
     Raises:
         ValueError: it may not be there.
     """
-    place = found.name.removeprefix("./").rstrip("/")
+    place = _place(found)
     if found.isdir() and place in (".", folder):
         return None
     name = place.removeprefix(f"{folder}/")
     if place != f"{folder}/{name}" or name not in left:
         raise ValueError(f"given {found.name!r}, allowed: in {folder}/, each once, {', '.join(left)}")
+    _check_plain(found, name, left.pop(name))
+    return name
+
+
+def _place(found: tarfile.TarInfo) -> str:
+    return found.name.removeprefix("./").rstrip("/")
+
+
+def _check_plain(found: tarfile.TarInfo, name: str, member: Member) -> None:
     if not found.isreg() or found.issparse():
         raise ValueError(f"{name} is no plain file")
-    if not 0 <= found.size <= left[name].most:
-        raise ValueError(f"{name} has {found.size:,} bytes, allowed: up to {left[name].most:,}")
-    del left[name]
-    return name
+    if not 0 <= found.size <= member.most:
+        raise ValueError(f"{name} has {found.size:,} bytes, allowed: up to {member.most:,}")
 
 
 class _Header(tarfile.TarInfo):

@@ -1,13 +1,18 @@
-"""Whether pictures have colours that can be learnt and measured: neither greys, nor one tone as in a sepia scan."""
+"""Whether pictures have colours that can be learnt and measured: neither greys, nor one tone as in a sepia scan.
+
+Of one picture alone only greys are told: its colours may well be of one hue, as at sunset.
+"""
 
 import numpy as np
 
 from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
+from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
 
 # Units of a* and b*. Noise of grey JPEGs reaches 0.5, sepia 1.6 in poor JPEGs; photographs of a class 6 to 16.
 LEAST = 2
 LIGHT = 90 / 50 - 1  # as networks see it; lighter pixels count as grey: where a tone is clipped it has other hues
+BLOCK = 256  # pictures whose colours are in memory
 PICTURES, SIDE = 1000, 32  # that are looked at, and pixels of each along its side, spread evenly
 
 
@@ -20,11 +25,28 @@ def spread(pictures: np.ndarray) -> float:
         pictures: uint8 (N, H, W, 3), which may be memory-mapped; with many, or large ones, a part is looked at.
     """
     strides = [-(-length // most) for length, most in zip(pictures.shape, (PICTURES, SIDE, SIDE), strict=False)]
-    part = np.ascontiguousarray(pictures[tuple(slice(None, None, stride) for stride in strides)])
+    part = np.ascontiguousarray(pictures[:: strides[0]][:, :: strides[1], :: strides[2]])
     l, ab = rgb_to_l_ab(bytes_to_rgb(part))  # noqa: E741
     ab = AB_SCALE * np.moveaxis(ab * (l < LIGHT), 1, 0).reshape(2, -1).astype(np.float64)
     across, _ = np.linalg.eigvalsh(ab @ ab.T / ab.shape[1])
     return float(max(across, 0) ** 0.5)
+
+
+def chroma(pictures: np.ndarray) -> np.ndarray:
+    """How far the colours of each picture lie from grey: the root mean square of (a*, b*), float64 (N,).
+
+    Args:
+        pictures: uint8 (N, H, W, 3), few enough for memory; of large ones a part is looked at.
+    """
+    rows, columns = (slice(None, None, -(-length // SIDE)) for length in pictures.shape[1:3])
+    l, ab = rgb_to_l_ab(bytes_to_rgb(np.ascontiguousarray(pictures[:, rows, columns])))  # noqa: E741
+    return AB_SCALE * (((ab * (l < LIGHT)) ** 2).sum(axis=1, dtype=np.float64).mean(axis=(1, 2)) ** 0.5)
+
+
+def coloured(split: Split) -> np.ndarray:
+    """Which pictures of a split are not grey, indices, int64."""
+    blocks = (split.pictures[start : start + BLOCK] for start in range(0, len(split.labels), BLOCK))
+    return np.flatnonzero(np.concatenate([np.empty(0), *(chroma(block) for block in blocks)]) >= LEAST)
 
 
 def require(pictures: np.ndarray, what: str) -> None:

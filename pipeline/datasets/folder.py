@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from typing import NamedTuple
@@ -10,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from pipeline.datasets import copies, layout
+from pipeline.datasets import copies, layout, workers
+from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError, printable
 from pipeline.photographs import folders, reading, tones
@@ -24,24 +26,19 @@ WAY_OUT = (
 )
 
 
-class Picture(NamedTuple):
-    """A picture of the folder.
+class Shown(NamedTuple):
+    """What a file shows.
 
-    place: what its subfolders say.
-    split: the one that it belongs to.
     digest, look: see `copies`.
     pixels: uint8 (size, size, 3), sRGB.
     """
 
-    path: Path
-    place: layout.Place
-    split: str
     digest: str
     look: np.ndarray
     pixels: np.ndarray
 
 
-def read(path: Path, size: int) -> tuple[list[str], dict[str, Split]]:
+def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Split]]:
     """Classes, and pictures by split, each cropped to its centre and scaled to size×size.
 
     A subfolder of the first level is a class; pictures beside the subfolders form one named after the folder. A folder
@@ -49,20 +46,35 @@ def read(path: Path, size: int) -> tuple[list[str], dict[str, Split]]:
     its pixels, and so does its place in it: neither adding pictures nor renaming them moves another from one split to
     another. Copies of a picture are left out. What is left out is told on stderr, files that cannot be read by name.
 
+    Args:
+        path: the folder.
+        size: side in pixels.
+        scratch: a folder on the disk that has room for the pictures until they are in their order.
+
     Raises:
         PipelineError: no folder, or too few pictures.
     """
     folder = find(path)
     paths = reading.find(folder).files
     places = layout.places(paths, folder)
-    found = _load_all(places, size)
-    taken, left_out = _without_copies(found)
+    pictures = Pictures(scratch, size)
+    found, known = _load_all(list(places), pictures, size)
+    own = {place.split for place in places.values()}
+    digests = known["digest"]
+    split = np.array(
+        [PRECEDENCE.index(_split(places[one], own, digest)) for one, digest in zip(found, digests, strict=True)], int
+    )
+    order = np.lexsort((digests, split))  # random, always the same; of copies by name, for so are they found
+    kept, left_out = _without_copies(found, places, order, known[order])
     if len(places) < len(paths):
         left_out["beside the folder's own splits"] = [path for path in paths if path not in places]
-    _tell(folder, left_out, {place.split for place in places.values()} - {None})
-    _check_number(folder, len(paths), taken)
-    classes = sorted({one.place.kind for one in taken})
-    return classes, {split: _stack([one for one in taken if one.split == split], classes) for split in PRECEDENCE}
+    _tell(folder, left_out, own - {None})
+    _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
+    classes = sorted({places[found[one]].kind for one in kept})
+    numbers = {kind: number for number, kind in enumerate(classes)}
+    labels = np.array([numbers[places[found[one]].kind] for one in kept], np.int64)
+    whole = Split(pictures.take(kept), labels)
+    return classes, {name: whole.take(split[kept] == number) for number, name in enumerate(PRECEDENCE)}
 
 
 def find(path: Path) -> Path:
@@ -106,21 +118,34 @@ def _fit(picture: Image.Image, size: int) -> np.ndarray:
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
 
 
-def _load_all(places: dict[Path, layout.Place], size: int) -> list[Picture]:
-    """The pictures that can be read; the others are named."""
-    own = {place.split for place in places.values()}
-    found = []
-    with reading.large_ones():
-        for path, place in tqdm(places.items(), desc="reading", unit=" pictures", leave=False, disable=None):
-            try:
-                picture = _open(path, size)
-                digest, look = copies.fingerprint(picture)
-                pixels = _fit(picture, size)
-            except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
-                tqdm.write(printable(f"{path}: passed over: {reading.reason(error)}"), file=sys.stderr)
-                continue
-            found.append(Picture(path, place, _split(place, own, digest), digest, look, pixels))
-    return found
+def _load_all(paths: Sequence[Path], pictures: Pictures, size: int) -> tuple[list[Path], np.ndarray]:
+    """The files that can be read, and what is known of each, copies.KNOWN (N,); the others are named.
+
+    Args:
+        paths: what to read.
+        pictures: to which the pixels are added.
+        size: side in pixels.
+    """
+    found, known = [], np.empty(len(paths), copies.KNOWN)
+    shown = workers.each(partial(_show, size=size), paths)
+    bar = tqdm(shown, total=len(paths), desc="reading", unit=" pictures", leave=False, disable=None)
+    for path, one in zip(paths, bar, strict=True):
+        if isinstance(one, str):
+            tqdm.write(printable(f"{path}: passed over: {one}"), file=sys.stderr)
+            continue
+        known[len(found)] = one.digest, one.look
+        pictures.append(one.pixels)
+        found.append(path)
+    return found, known[: len(found)]
+
+
+def _show(path: Path, size: int) -> Shown | str:
+    """What a file shows, or why it cannot be read."""
+    try:
+        picture = _open(path, size)
+        return Shown(*copies.fingerprint(picture), _fit(picture, size))
+    except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+        return reading.reason(error)
 
 
 def _split(place: layout.Place, own: set[str | None], digest: str) -> str:
@@ -137,28 +162,22 @@ def split_of(digest: str) -> str:
     return "validation" if place < TEST + VALIDATION else "train"
 
 
-def _without_copies(found: Sequence[Picture]) -> tuple[list[Picture], dict[str, list[Path]]]:
-    """Pictures in random order, always the same, and what is left out because it is a copy of one of them."""
-    if not found:
-        return [], {}
-    ranked = sorted(found, key=lambda one: (PRECEDENCE.index(one.split), one.digest, one.path))
-    firsts = copies.originals([one.digest for one in ranked], np.stack([one.look for one in ranked]))
+def _without_copies(
+    found: Sequence[Path], places: Mapping[Path, layout.Place], order: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, dict[str, list[Path]]]:
+    """What stays of an order of pictures, and what is left out because it is a copy of one before it."""
+    firsts = copies.originals(known["digest"], known["look"])
+    is_copy = firsts != np.arange(len(order))
     left_out: dict[str, list[Path]] = {}
-    for one, first in zip(ranked, firsts, strict=True):
-        if one is not ranked[first]:
-            left_out.setdefault(_copies(one.place, ranked[first].place), []).append(one.path)
-    return [one for index, one in enumerate(ranked) if index == firsts[index]], left_out
+    for one, first in zip(order[is_copy], order[firsts[is_copy]], strict=True):
+        left_out.setdefault(_copies(places[found[one]], places[found[first]]), []).append(found[one])
+    return order[~is_copy], left_out
 
 
 def _copies(place: layout.Place, original: layout.Place) -> str:
     if place.kind != original.kind:
         return "copies in another class"
     return "copies in another split" if place.split != original.split else "copies"
-
-
-def _stack(pictures: Sequence[Picture], classes: Sequence[str]) -> Split:
-    labels = np.array([classes.index(one.place.kind) for one in pictures], dtype=np.int64)
-    return Split(np.stack([one.pixels for one in pictures]), labels)
 
 
 def _tell(folder: Path, left_out: Mapping[str, Sequence[Path]], own: Set[str]) -> None:
@@ -170,12 +189,13 @@ def _tell(folder: Path, left_out: Mapping[str, Sequence[Path]], own: Set[str]) -
         print(f"{printable(folder)}: its own splits are kept: {kept}; cut from train: {cut or 'none'}", file=sys.stderr)
 
 
-def _check_number(folder: Path, files: int, taken: Sequence[Picture]) -> None:
-    if len(taken) < FEWEST:
+def _check_number(folder: Path, files: int, numbers: np.ndarray) -> None:
+    """Refuse too few pictures; `numbers` says how many there are for each split, in the order of PRECEDENCE."""
+    if numbers.sum() < FEWEST:
         raise PipelineError(
-            f"{folder}: {len(taken)} readable pictures in {files} picture files, copies not counted, at least {FEWEST} "
-            f"are needed; {WAY_OUT}"
+            f"{folder}: {numbers.sum()} readable pictures in {files} picture files, copies not counted, at least "
+            f"{FEWEST} are needed; {WAY_OUT}"
         )
-    for split in PRECEDENCE:
-        if not any(one.split == split for one in taken):
-            raise PipelineError(f"{folder}: none of its {len(taken)} pictures is for {split}; add more pictures")
+    for split, number in zip(PRECEDENCE, numbers, strict=True):
+        if not number:
+            raise PipelineError(f"{folder}: none of its {numbers.sum()} pictures is for {split}; add more pictures")

@@ -1,12 +1,14 @@
 """Which data sets there are, and how each becomes data/ROLE."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets import archive, cifar10, colours, photos, stl10, store
+from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store
 from pipeline.datasets import folder as pictures_folder
+from pipeline.datasets.store import Split
 from pipeline.params import Datasets, EncoderName
 
 
@@ -34,9 +36,11 @@ STL10 = Pictures(
 )
 PHOTOS32 = Pictures("photos32", 32, photos.PHOTOGRAPHS, photos.LICENCE)
 PHOTOS96 = Pictures("photos96", 96, photos.PHOTOGRAPHS, photos.LICENCE)
+IMAGENETTE_LICENCE = "Apache 2.0 (fast.ai, the selection); ImageNet's pictures, which are for research only."
 FOLDER_LICENCE = "That of the pictures in the folder."
 IMAGENET_LICENCE = "BSD 3-Clause (torchvision); ImageNet's pictures, which made the weights, are for research only."
 LICENCES = {pictures.name: pictures.licence for pictures in (CIFAR10, STL10, PHOTOS32, PHOTOS96)} | {
+    "imagenette": IMAGENETTE_LICENCE,
     "folder": FOLDER_LICENCE,
     "imagenet": IMAGENET_LICENCE,
 }
@@ -52,24 +56,29 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
         name: which data set.
         settings: where each one comes from.
         folder: data/ROLE; what was there before is replaced.
-        coloured: whether the pictures to train and test on must have colours.
+        coloured: whether the pictures must have colours; those that are grey are then left out.
 
     Raises:
         PipelineError: the source cannot be reached or holds something else, or no colours; the folder is as it was.
     """
     about: dict[str, Any]
+    folder.parent.mkdir(parents=True, exist_ok=True)
     match name:
         case "cifar10":
             about, splits = asdict(CIFAR10), cifar10.read(archive.fetch(settings.cifar10))
         case "stl10":
             about, splits = asdict(STL10), stl10.read(archive.fetch(settings.stl10))
+        case "imagenette":
+            size = settings.imagenette.size
+            splits = imagenette.read(archive.fetch(settings.imagenette), size, folder.parent)
+            about = asdict(Pictures("imagenette", size, imagenette.CLASSES, IMAGENETTE_LICENCE))
         case "photos32":
             about, splits = asdict(PHOTOS32), photos.read(PHOTOS32.size)
         case "photos96":
             about, splits = asdict(PHOTOS96), photos.read(PHOTOS96.size)
         case "folder":
             size = settings.folder.size
-            classes, splits = pictures_folder.read(settings.folder.path, size)
+            classes, splits = pictures_folder.read(settings.folder.path, size, folder.parent)
             about = asdict(Pictures("folder", size, classes, FOLDER_LICENCE))
         case "imagenet":
             weights = archive.fetch(settings.imagenet)
@@ -79,6 +88,16 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
         case "none":
             about, splits = {"name": name}, {}
     if coloured:
-        for split in ("train", "test"):
-            colours.require(splits[split].pictures, f"{name}: every {split} picture")
+        splits = {split: _with_colours(splits[split], f"{name}: every {split} picture") for split in splits}
     store.write(folder, about, splits)
+
+
+def _with_colours(split: Split, what: str) -> Split:
+    """A split without its grey pictures, which is told on stderr; refused if the others have no colours either."""
+    chosen = colours.coloured(split)
+    kept = split.take(chosen) if chosen.size else split
+    colours.require(kept.pictures, what)
+    if grey := len(split.labels) - len(kept.labels):
+        rule = f"(a*, b*) less than {colours.LEAST} from grey, root mean square"
+        print(f"{what} but {grey:,} of {len(split.labels):,}, left out as grey: {rule}", file=sys.stderr)
+    return kept

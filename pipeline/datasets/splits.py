@@ -11,7 +11,7 @@ MOST = 2000  # … but no more
 def shuffled(split: Split) -> Split:
     """The same pictures in an order that is random but the same every time."""
     order = np.random.default_rng(0).permutation(len(split.labels))
-    return _take(split, order)
+    return split.take(order)
 
 
 def cut_validation(train: Split) -> tuple[Split, Split]:
@@ -24,8 +24,4 @@ def cut_validation(train: Split) -> tuple[Split, Split]:
     """
     order = np.random.default_rng(0).permutation(len(train.labels))
     held_out = min(len(order) // SHARE, MOST)
-    return _take(train, order[held_out:]), _take(train, order[:held_out])
-
-
-def _take(split: Split, order: np.ndarray) -> Split:
-    return Split(np.ascontiguousarray(split.pictures[order]), split.labels[order])
+    return train.take(order[held_out:]), train.take(order[:held_out])

@@ -18,10 +18,11 @@ from pipeline.errors import PipelineError
 from pipeline.files import keep
 
 SPLITS = ("train", "validation", "test")
+BLOCK = 64  # pictures that are written at a time
 
 
 class Split(NamedTuple):
-    """Pictures, uint8 (N, H, W, 3), and their classes, int64 (N,)."""
+    """Pictures, uint8 (N, H, W, 3), and their classes, int64 (N,). The pictures may be scratch.Pictures on the disk."""
 
     pictures: np.ndarray
     labels: np.ndarray
@@ -29,6 +30,10 @@ class Split(NamedTuple):
     def first(self, count: int) -> "Split":
         """The first pictures, or all if there are fewer."""
         return Split(self.pictures[:count], self.labels[:count])
+
+    def take(self, chosen: np.ndarray) -> "Split":
+        """The pictures with these indices, in their order."""
+        return Split(self.pictures.take(chosen, axis=0), self.labels[chosen])
 
 
 def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
@@ -48,7 +53,7 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         unfinished.chmod(0o755)  # mkdtemp's own mode would hide the data from other users
         (unfinished / "about.json").write_bytes((json.dumps(about, indent=2) + "\n").encode())
         for name, split in splits.items():
-            np.save(unfinished / f"{name}.npy", split.pictures)
+            _save(unfinished / f"{name}.npy", split.pictures)
             np.save(unfinished / f"{name}_labels.npy", split.labels)
         for name, source in (files or {}).items():
             shutil.copyfile(source, unfinished / name)
@@ -58,6 +63,15 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _save(path: Path, pictures: np.ndarray) -> None:
+    """What np.save does, a few pictures at a time."""
+    with path.open("wb") as file:
+        about = {"descr": "|u1", "fortran_order": False, "shape": tuple(pictures.shape)}
+        np.lib.format.write_array_header_1_0(file, about)
+        for start in range(0, len(pictures), BLOCK):
+            file.write(np.ascontiguousarray(pictures[start : start + BLOCK]).data)
 
 
 def files(folder: Path) -> list[Path]:
@@ -92,11 +106,6 @@ def read(folder: Path, split: str) -> Split:
         raise PipelineError(f"{folder}: no {split} pictures there; {_way_out(folder)}") from None
     except (ValueError, EOFError):
         raise PipelineError(f"{folder}: the {split} pictures are damaged; {_way_out(folder)}") from None
-
-
-def side(folder: Path) -> int:
-    """How many pixels the shorter side of the training pictures has; raises what `read` raises."""
-    return min(read(folder, "train").pictures.shape[1:3])
 
 
 def _way_out(folder: Path) -> str:

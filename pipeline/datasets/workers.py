@@ -1,0 +1,100 @@
+"""Pictures that all cores read: processes that are given a few at a time, however many there are."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import chain, islice
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from pipeline.errors import PipelineError
+from pipeline.photographs import reading
+
+CHUNK = 16  # pictures that a process is given at once
+AHEAD = 3  # times as much is given to each, so that none waits for more
+FEW = 256  # pictures that are read sooner than processes start
+MOST = 61  # processes; Windows waits for no more of them
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What a function makes of each item, in their order. A few of them alone are in memory at a time.
+
+    Args:
+        function: one that other processes can import.
+        items: any number of them.
+
+    Raises:
+        PipelineError: one of the processes is gone.
+    """
+    items = iter(items)
+    first = list(islice(items, FEW + 1))
+    rest = chain(first, items)
+    chunks = iter(lambda: list(islice(rest, CHUNK)), [])
+    processes = min(cores(), MOST)
+    if processes == 1 or len(first) <= FEW:
+        for chunk in chunks:
+            yield from _all(function, chunk)
+        return
+    context = multiprocessing.get_context("spawn")  # as on all systems
+    stays_open, end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(processes, context, _begin, (stays_open,))
+    try:
+        with _ctrl_c_waits():
+            given = deque(pool.submit(_all, function, chunk) for chunk in islice(chunks, AHEAD * processes))
+        while given:
+            results = given.popleft().result()
+            given.extend(pool.submit(_all, function, chunk) for chunk in islice(chunks, 1))
+            yield from results
+    except BrokenProcessPool:
+        raise PipelineError(
+            "a process that reads pictures was ended, for want of memory, or by a broken picture over which its reader "
+            "crashed; close other programs, and run the same command again"
+        ) from None
+    finally:
+        end.close()  # ends the processes, whatever they are at
+        pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _all(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+    with reading.large_ones():
+        return [function(item) for item in chunk]
+
+
+def _begin(stays_open: Connection) -> None:
+    """In each process, first: Ctrl-C is for the parent to heed, and without a parent there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(stays_open,), daemon=True).start()
+
+
+def _end_with(stays_open: Connection) -> None:
+    """Wait until the parent closes its end, or is gone, and end this process."""
+    try:
+        stays_open.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Processes that start meanwhile never hear of Ctrl-C: until one is ready, it would end in a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
