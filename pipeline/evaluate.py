@@ -32,7 +32,10 @@ Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
 
 
 def run(params: Params) -> None:
-    """Write metrics/evaluate.json and plots/{grid.png, before_after.gif, test_l1.png, curves.png}, all or none."""
+    """Write metrics/evaluate.json and plots/{pictures.npz, grid.png, before_after.gif, test_l1.png, curves.png}.
+
+    All or none of them are written.
+    """
     about = store.read_about(TARGET)
     test = store.read(TARGET, "test")
     if len(test.pictures) < 2:
@@ -63,6 +66,7 @@ def run(params: Params) -> None:
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
     write_all(
         {
+            Path("plots/pictures.npz"): lambda path: by_picture(measured, path),
             Path("plots/grid.png"): lambda path: plots.grid(pictures, path),
             Path("plots/before_after.gif"): lambda path: plots.before_after(pictures, path),
             Path("plots/test_l1.png"): lambda path: plots.bars(errors, title, path),
@@ -77,6 +81,17 @@ def load_colouriser(name: str, target: str) -> tuple[Colouriser, dict[str, Any]]
     """A colouriser that is shown the tones that it knows, see `levels`, and what its file says about it."""
     network, about = _load(name, "colouriser", target)
     return levels.shown(network, levels.Tones(**about["tones"])), about
+
+
+def by_picture(measured: Measurements, path: Path) -> None:
+    """Write who.metric → a number a picture, float32 (N,), from which intervals over several runs can be had."""
+    named = {
+        f"{who}.{metric}": values.astype(np.float32)
+        for who, numbers in measured.numbers.items()
+        for metric, values in numbers.items()
+    }
+    with path.open("wb") as file:  # to a path, NumPy would add a suffix
+        np.savez_compressed(file, **named)
 
 
 def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -31,7 +31,7 @@ OUTPUTS = {
     *(f"metrics/{name}.json" for name in ("encoder", "features", "judge", "evaluate")),
     *(f"plots/{name}.csv" for name in ("encoder", "features", "judge", "unet", "gan")),
     *(f"plots/{name}_seconds.csv" for name in ("encoder", "features", "judge", "unet", "gan")),
-    *("plots/before_after.gif", "plots/curves.png", "plots/grid.png", "plots/test_l1.png"),
+    *("plots/before_after.gif", "plots/curves.png", "plots/grid.png", "plots/pictures.npz", "plots/test_l1.png"),
 }
 
 

@@ -30,7 +30,7 @@ METRICS = [
     "judge_fd",
 ]
 WRITTEN = ["metrics/evaluate.json"] + [
-    f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "test_l1.png")
+    f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "pictures.npz", "test_l1.png")
 ]
 WHO = ["real", "grey", "unet", "unet_gain", "gan"]
 CPU = torch.device("cpu")
@@ -290,6 +290,12 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
     _, ab = rgb_to_l_ab(bytes_to_rgb(torch.from_numpy(coloured(9).pictures)))
     assert found["grey"]["l1"] == pytest.approx(ab.abs().mean().item(), rel=1e-5)
     assert found["grey"]["skill"] == 0
+
+    noted = np.load("plots/pictures.npz")
+    assert noted["gan.l1"].shape == (9,)
+    for name, values in noted.items():
+        who, metric = name.split(".")
+        assert values.mean() == pytest.approx(found[who][metric], rel=1e-4)
 
     with Image.open("plots/grid.png") as grid:
         assert grid.size == (plots.LABEL_WIDTH + 3 * 132 - 4, 5 * 132 - 4)

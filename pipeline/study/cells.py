@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.study import intervals
+from pipeline.study.experiments import Experiment
 from pipeline.study.intervals import Figure, Interval
+from pipeline.study.pictures import Pictures
 from pipeline.study.records import MEASURED, Record
 
 
@@ -30,6 +32,7 @@ class Table:
 
     def __init__(self, records: Iterable[Record]):
         self.runs: dict[Cell, dict[int, Record]] = {}
+        self.pictures: dict[str, Pictures] = {}  # by commit
         self.lacking: dict[Cell, list[Record]] = defaultdict(list)
         for record in records:
             for part, setting in record.places:
@@ -47,11 +50,21 @@ class Table:
         for seed, record in self.runs.get(cell, {}).items():
             values = record.experiment.figures.get(who, {})
             value, low, high = (_number(values.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
-            if not np.isnan(value):
+            if np.isnan(value):
+                continue
+            drawn = self._pictures(record.experiment).draws(who, metric)
+            if drawn is not None:
+                found[seed] = Figure(value, drawn)
+            else:
                 low, high = (value if np.isnan(end) else end for end in (low, high))
                 # Not the seed: all runs of a cell were measured on the same pictures.
                 found[seed] = intervals.from_interval(value, low, high, *cell, who, metric)
         return found
+
+    def _pictures(self, experiment: Experiment) -> Pictures:
+        if experiment.commit not in self.pictures:
+            self.pictures[experiment.commit] = Pictures(experiment)
+        return self.pictures[experiment.commit]
 
     def mean(self, cell: Cell, who: str, metric: str) -> Interval | None:
         """A figure's mean over the seeds of a cell."""

@@ -12,6 +12,7 @@ from pipeline.study.cells import Cell, Table
 from pipeline.study.intervals import Interval
 
 SKILL = ("unet", "skill")
+COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
 
 
 @dataclass(frozen=True)

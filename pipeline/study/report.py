@@ -33,7 +33,7 @@ def report() -> None:
     if changed := experiments.differences(now, code):
         notes.append(f"The runs were made with other code than lies here now; it differs in {', '.join(changed)}.")
     runs = records.table(gathered, base)
-    sentences = pd.DataFrame([row for claim in said for row in claim.rows()])
+    sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
     content = page.build(gathered, table, said, base.study.seeds, notes)
     write_all(
         {

@@ -79,7 +79,7 @@ def finished(found: Iterable[Experiment], code: Code) -> dict[str, Experiment]:
 def _minutes(needed: float | None) -> str:
     if needed is None:
         return "unknown before the first run is measured"
-    return f"about {needed / 60:.0f} min" if needed >= 30 else "less than a minute"
+    return f"about {needed / 60:.0f} min of training" if needed >= 30 else "less than a minute of training"
 
 
 def _make(one: Run, code: Code, label: str) -> str | None:
