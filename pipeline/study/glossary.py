@@ -26,11 +26,6 @@ FIGURES = {
         "Mean colourfulness less that of the real pictures: below 0 is paler. Not paired.",
         "A difference of means: some pictures too lively and others too pale come to 0.",
     ),
-    "delta_colourfulness_absolute": (
-        "|ΔCF|",
-        "Absolute difference of the mean colourfulness from the real pictures'. Not paired.",
-        "As ΔCF, and it does not say on which side.",
-    ),
     "psnr": (
         "PSNR in dB",
         "Peak signal-to-noise ratio in sRGB. Paired.",
