@@ -1,0 +1,100 @@
+"""A tiny study through DVC: by hand, killed, gone on with, with a run that fails, and said on a page."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from PIL import Image
+
+from tests.archives import draw
+from tests.project import Project, small
+
+STUDY = (sys.executable, "-m", "pipeline", "study")
+CELL = ("-S", "case=bare", "-S", "images=20", "-S", "seed=0")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose study has three runs: one that was made by hand, another one, and one that must fail."""
+    folder = tmp_path_factory.mktemp("tiny")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for number, picture in enumerate(draw(60, 16, np.random.default_rng(0))[0]):
+        Image.fromarray(picture).save(pictures / f"{number}.png")
+    params = small() | {"case": "folder"}
+    params["cases"]["bare"] = {"target": "folder", "encoder": "none"}
+    params["datasets"]["folder"] = {"path": str(pictures), "size": 16}
+    for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
+        section |= {"epochs": 1, "batch_size": 64}
+    settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
+    params["study"] = {"seeds": [0], "parts": {"tiny": {"cases": ["bare"], "images": [20], "settings": settings}}}
+    project = Project(folder / "project", params)
+    project.run("dvc", "exp", "run", "--temp", "--name", "by-hand", *CELL)
+    yield project
+    shutil.rmtree(folder)
+
+
+def kill_in(project, run: str, stage: str) -> None:
+    """Run the study, and end all of it as a power cut does, when that run has come to that stage."""
+    running = subprocess.Popen(
+        (*STUDY, "run"), cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    log = project.folder / f"checkpoints/study/{run}.log"
+    while not (log.exists() and f"Running stage '{stage}'" in log.read_text()):
+        assert running.poll() is None, running.stdout.read()
+        time.sleep(0.1)
+    family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
+    for process in family:
+        process.kill()
+    running.communicate()
+
+
+def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(project):
+    lacking = project.run(*STUDY, "run", "--dry")
+    assert "3 runs, of which 1 are measured" in lacking
+    assert "tiny-bare-20-plain-seed0" not in lacking
+    assert "tiny-bare-20-other-seed0: less than a minute of training" in lacking
+
+    kill_in(project, "tiny-bare-20-other-seed0", "train_gan")
+    assert "missing" in reported(project)["tiny-bare-20-other-seed0"]
+
+    printed = project.run(*STUDY, "run", succeeds=False)
+    assert "1/2 tiny-bare-20-other-seed0: the U-Net's skill is " in printed
+    assert "2/2 tiny-bare-20-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
+    assert "error: study: 1 of 2 runs failed: tiny-bare-20-patches-seed0: gan.downsamplings: given 5" in printed
+    assert "Traceback" not in printed
+    assert not list((project.folder / "checkpoints").glob("*.pt"))
+
+    table = pd.read_csv(project.folder / "metrics/study.csv")  # as it was before
+    assert table["status"].tolist() == ["measured", "missing", "missing"]
+    found = reported(project)
+    assert found["by-hand"] == "measured"
+    assert found["tiny-bare-20-patches-seed0"].startswith("failed: gan.downsamplings: given 5")
+    table = pd.read_csv(project.folder / "metrics/study.csv")
+    assert table["status"].tolist() == ["measured", "measured", "failed"]
+    first, second = table.to_dict("records")[:2]
+    assert first["measured_on.sha256.unet"] == second["measured_on.sha256.unet"]
+    assert first["seconds.train_unet"] == second["seconds.train_unet"]  # trained once, for both
+    assert first["measured_on.sha256.gan"] != second["measured_on.sha256.gan"]
+    assert second["changed"] == "gan.l1_weight: 20.0"
+    assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
+
+    project.run("dvc", "exp", "run", "--queue", "--name", "waits", *CELL, "-S", "gan.l1_weight=30")
+    params = yaml.safe_load((project.folder / "params.yaml").read_text())
+    params["study"]["parts"]["tiny"]["settings"] = {"plain": {}, "queued": {"gan.l1_weight": 30}}
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in project.run(*STUDY, "run")
+    assert reported(project)["tiny-bare-20-queued-seed0"] == "queued: in DVC's queue, as waits"
+
+
+def reported(project) -> dict[str, str]:
+    """What the report says of each run."""
+    project.run(*STUDY, "report")
+    table = pd.read_csv(project.folder / "metrics/study.csv", keep_default_na=False)
+    return {row["run"]: ": ".join(filter(None, (row["status"], row["note"]))) for row in table.to_dict("records")}
