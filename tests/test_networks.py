@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.models
+from fastai.vision.models.unet import UnetBlock
 from skimage.color import rgb2lab
 from torch import nn
 
@@ -132,3 +133,19 @@ def test_what_a_network_sees_beyond_the_edge_is_the_picture_mirrored():
     assert mirrored(3).tolist() == [0, 1, 2, 1] * 8
     assert mirrored(1).tolist() == [0] * 32
     assert mirrored(32).tolist() == list(range(32))
+
+
+def test_gradients_of_skips_are_laid_out_for_the_fast_kernel():
+    network = unet("vgg8").to(memory_format=torch.channels_last).train()
+    laid_out = []
+
+    def watch(_: nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        output.register_hook(
+            lambda gradient: laid_out.append(gradient.is_contiguous(memory_format=torch.channels_last))
+        )
+
+    for module in network.modules():
+        if isinstance(module, UnetBlock):
+            module.bn.register_forward_hook(watch)
+    network(torch.randn(2, 1, 32, 32)).sum().backward()
+    assert laid_out == [True, True]
