@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--gan-epochs", type=int, help="of the GAN")
     arguments = parser.parse_args()
 
-    settings = params.load()
+    settings = params.load().at(store.side(TARGET))
     for section, epochs in (("unet", arguments.epochs), ("gan", arguments.gan_epochs)):
         settings = changed(settings, section, {"epochs": epochs} if epochs else {})
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from pipeline import memory, params, pretrain, train_unet
 from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.plots import COLOURS
+from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--unet-epochs", type=int, help="by default params.yaml's")
     arguments = parser.parse_args()
 
-    settings = params.load()
+    settings = params.load().at(store.side(TARGET))
     chosen = settings.unet.model_copy(update={"epochs": arguments.unet_epochs or settings.unet.epochs})
     settings = settings.model_copy(update={"unet": chosen})
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def measure(architecture: str, pictures: int, side: int, batch: int, folder: Pat
     np.save(folder / "train_labels.npy", np.zeros(pictures, np.int64))
 
     split = store.read(folder, "train")
-    settings, clock = params.load().unet, Clock()
+    settings, clock = params.load().unet.at(side), Clock()
     few = split.first(2)  # to validate on in no time
     batches = loaders(split, few, to_lightness_and_ab, partial(flip_and_zoom, zoom=settings.zoom), batch)
     size, network = fit_batch(batch, split.pictures), unet(architecture, dropout=settings.dropout)

@@ -49,7 +49,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         epochs: how many, by recipe; the study's has as many as params.yaml says.
         out: folder of the models.
     """
-    settings = params.load().model_copy(update={"seed": seed})
+    settings = params.load().at(store.side(TARGET)).model_copy(update={"seed": seed})
     seed_everything(seed)
     if recipe == SHORT:
         chosen = settings.unet.model_copy(update=HURRY | {"epochs": epochs[SHORT]})

@@ -29,6 +29,11 @@ LIBRARIES = (
 NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
 UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # Python's default
 
+# How often a thread that waits for others looks, before it sleeps: some tenths of a millisecond. By default libgomp's
+# looks for many milliseconds: should another program have taken a core from the one that it waits for, it keeps the
+# other core from both. To sleep at once takes longer, too, for each waking waits for its turn (docs/experiments.md).
+SPINS = "10000"
+
 stand_in: Path | None = None  # for a home folder that is not there; it goes with the process
 
 
@@ -45,6 +50,8 @@ def settle() -> None:
         if name.startswith(LIBRARIES) or relative:  # which the standard has ignored, too
             del os.environ[name]
     os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}  # no windows, and plots that look the same for all
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # libgomp reads it when torch loads it
     os.environ["PYTORCH_ENABLE_MPS_FALLBACK"] = "1"  # the CPU computes what Apple's GPUs cannot; read with torch
     for name in ("COLUMNS", "LINES"):
         if not os.environ.get(name, "").strip("0").isdecimal():

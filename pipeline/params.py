@@ -3,10 +3,19 @@
 import re
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.errors import ParamsError
 
@@ -21,10 +30,27 @@ def _printable(value: Any) -> Any:
     return value
 
 
+def _side(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[1-9][0-9]{0,4}", value):  # 032 would be 32 once more
+        raise ValueError("a side in pixels, such as 96")
+    return value
+
+
+ONE, BY_SIDE = "for all sides", "by side"
+Side = Annotated[int, BeforeValidator(_side)]
+
+
+def _by_side(number: Any) -> Any:
+    """The type of a number, or of several by the side of the pictures that each of them is for, see `Training`."""
+    several = Annotated[dict[Side, number], Field(min_length=1), Tag(BY_SIDE)]
+    kind = Discriminator(lambda given: BY_SIDE if isinstance(given, dict) else ONE)
+    return Annotated[Annotated[number, Tag(ONE)] | several, kind]
+
+
 Text = Annotated[str, BeforeValidator(_printable)]
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
-BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]  # batch normalisation needs two
-Rate = Annotated[float, Field(gt=0, le=1)]
+Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
+BatchSize = _by_side(Annotated[int, Field(ge=2, le=1_000_000)])  # batch normalisation needs two
+Rate = _by_side(Annotated[float, Field(gt=0, le=1)])
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -32,6 +58,19 @@ class Section(BaseModel):
     """A part of params.yaml: frozen, with no key but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Training(Section):
+    """A part about training: a number in it may be several, each for pictures from some side in pixels on."""
+
+    def at(self, side: int) -> Self:
+        """The same, with the numbers for pictures of this side; smaller ones than any have those of the smallest."""
+        numbers = {
+            name: value[max((start for start in value if start <= side), default=min(value))]
+            for name, value in self
+            if isinstance(value, dict)
+        }
+        return self.model_copy(update=numbers)
 
 
 class Case(Section):
@@ -77,7 +116,7 @@ class Datasets(Section):
     folder: Folder
 
 
-class Classifier(Section):
+class Classifier(Training):
     """One classifier's architecture and training."""
 
     architecture: Architecture
@@ -95,19 +134,19 @@ class Pretrain(Section):
     judge: Classifier
 
 
-class UNet(Section):
+class UNet(Training):
     """Training of the U-Net with L1 alone."""
 
     epochs: Epochs
     batch_size: BatchSize
     learning_rate: Rate
-    encoder_learning_rate: Annotated[float, Field(ge=0, le=1)]  # 0: frozen
+    encoder_learning_rate: _by_side(Annotated[float, Field(ge=0, le=1)])  # 0: frozen
     weight_decay: Fraction
     dropout: Fraction
     zoom: Fraction
 
 
-class GAN(Section):
+class GAN(Training):
     """Training of the U-Net against a PatchGAN."""
 
     epochs: Epochs
@@ -183,6 +222,10 @@ class Params(Section):
         """The data sets of the case that is set."""
         return self.cases[self.case]
 
+    def at(self, side: int) -> Self:
+        """The same, with the colourisers' numbers for pictures of this side, see `Training`."""
+        return self.model_copy(update={"unet": self.unet.at(side), "gan": self.gan.at(side)})
+
 
 class _Loader(yaml.BaseLoader):
     """YAML in which each scalar is text, or null, and no key is there twice.
@@ -240,13 +283,14 @@ def check(content: Any, where: str) -> Params:
         raise ParamsError(f"{where}: {_one_line(error.errors()[0])}") from None
 
 
+UNNAMED = ONE, BY_SIDE, "[key]"  # what pydantic says of a key that does not stand in the file
 _short = reprlib.Repr()  # a value may be a whole file, or aliases of aliases
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
 def _one_line(fault: dict[str, Any]) -> str:
     """What pydantic found, as `key: given …, allowed: …`."""
-    location = [str(part) for part in fault["loc"] if not str(part).startswith("literal[")]
+    location = [str(part) for part in fault["loc"] if part not in UNNAMED and not str(part).startswith("literal[")]
     key = ".".join(part if part.isprintable() else repr(part) for part in location) or "the whole file"
     given = f"given {_short.repr(fault['input'])}"
     match fault["type"]:
@@ -263,7 +307,8 @@ def _one_line(fault: dict[str, Any]) -> str:
         case "string_pattern_mismatch":
             allowed = "md5: and 32, or sha256: and 64, hexadecimal digits"
         case "too_short":
-            kind = "names with keys" if fault["ctx"]["field_type"] == "Dictionary" else "a list"
+            numbers = "sides in pixels with a number each" if BY_SIDE in fault["loc"] else "names with keys"
+            kind = numbers if fault["ctx"]["field_type"] == "Dictionary" else "a list"
             allowed = f"{kind}, {fault['ctx']['min_length']} or more"
         case "model_type":
             allowed = f"the keys {', '.join(_schema(location).model_fields)}"

@@ -63,6 +63,7 @@ def run(name: Name, params: Params) -> None:
         case "imagenet":
             network = _imagenet(architecture, DATA[name] / "weights.pth")
         case _:
+            settings = settings.at(store.side(DATA[name]))
             identified = {"seed": params.seed, "pretrain": {name: settings.model_dump()}}
             checkpoint = Checkpoint(f"pretrain-{name}", __name__, identified, store.files(DATA[name]))
             network, history = train(name, settings, data, checkpoint)

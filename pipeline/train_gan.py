@@ -29,6 +29,7 @@ UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetens
 def run(params: Params) -> None:
     """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
     seed_everything(params.seed)
+    params = params.at(store.side(colouriser.TARGET))
     network, about = models.build_on(UNET, "colouriser")
     if about["unet"].get("encoder_learning_rate") == 0:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour

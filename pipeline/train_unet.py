@@ -33,6 +33,7 @@ def on_encoder(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
 def run(params: Params) -> None:
     """Write models/unet.safetensors and plots/unet.csv (a row an epoch)."""
     seed_everything(params.seed)
+    params = params.at(store.side(colouriser.TARGET))
     network, about = on_encoder(params.unet.dropout)
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])

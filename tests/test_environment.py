@@ -165,3 +165,14 @@ stage.run = lambda: 1 / 0
 main()
 """
     assert "ZeroDivisionError" in python(program, ["report"], tmp_path).stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch comes with another OpenMP")
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+)
+def test_threads_of_torch_soon_sleep_when_they_wait_unless_the_user_says_otherwise(tmp_path, given, spins):
+    program = "from pipeline import environment; environment.settle(); import torch; torch.ones(9).sum()"
+    done = python(program, [], tmp_path, OMP_DISPLAY_ENV="verbose", **given)
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr

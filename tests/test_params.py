@@ -64,6 +64,12 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("unet.epochs", 0, "unet.epochs: given '0', allowed: greater than or equal to 1"),
         ("unet.epochs", 2.5, "unet.epochs: given '2.5', allowed: an integer"),
         ("unet.epochs", True, "unet.epochs: given 'true', allowed: an integer"),
+        ("unet.epochs", {32: 9, 96: 0}, "unet.epochs.96: given '0', allowed: greater than or equal to 1"),
+        ("unet.epochs", {"large": 9}, "unet.epochs.large: given 'large', allowed: a side in pixels, such as 96"),
+        ("unet.epochs", {"032": 9}, "unet.epochs.032: given '032', allowed: a side in pixels, such as 96"),
+        ("unet.epochs", {}, "unet.epochs: given {}, allowed: sides in pixels with a number each, 1 or more"),
+        ("unet.epochs", [9], "unet.epochs: given ['9'], allowed: an integer"),
+        ("unet.zoom", {32: 0.1}, "unet.zoom: given {'32': '0.1'}, allowed: a number"),
         ("unet.learning_rate", 1.5, "unet.learning_rate: given '1.5', allowed: less than or equal to 1"),
         ("unet.learning_rate", float("nan"), "unet.learning_rate: given '.nan', allowed: a number"),
         ("gan.l1_weight", -1, "gan.l1_weight: given '-1', allowed: greater than or equal to 0"),
@@ -85,6 +91,18 @@ def test_a_bad_value_gives_one_line_with_key_given_and_allowed(tmp_path, key, va
     message = str(caught.value)
     assert expected in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("side", "epochs"), [(16, 9), (32, 9), (95, 9), (96, 3), (256, 3)])
+def test_a_number_may_depend_on_the_side_of_the_pictures_from_which_on_it_holds(tmp_path, side, epochs):
+    checked = params.load(changed(tmp_path, "unet.epochs", {96: 3, 32: 9})).at(side)
+    assert checked.unet.epochs == epochs
+    assert checked.unet.dropout == PARAMS["unet"]["dropout"]
+
+
+def test_a_number_for_all_sides_stays_what_it_is(tmp_path):
+    checked = params.load(changed(tmp_path, "gan.epochs", 5))
+    assert checked.gan.epochs == checked.at(96).gan.epochs == 5
 
 
 def written(tmp_path: Path, line: str, text: str) -> Path:
@@ -199,6 +217,8 @@ def means_the_same(found: Any, given: Any) -> bool:
     """Whether what was understood is what a reader of the file would understand."""
     if isinstance(found, list):
         return isinstance(given, list) and all(map(means_the_same, found, given))
+    if isinstance(found, dict):
+        return isinstance(given, dict) and all(means_the_same(found[int(str(key))], given[key]) for key in given)
     if isinstance(found, (Path, str)):
         text = yaml.load(yaml.safe_dump(given, allow_unicode=True), yaml.BaseLoader)  # as it stands in the file
         return isinstance(text, str) and type(found)(text) == found

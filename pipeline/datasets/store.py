@@ -108,5 +108,10 @@ def read(folder: Path, split: str) -> Split:
         raise PipelineError(f"{folder}: the {split} pictures are damaged; {_way_out(folder)}") from None
 
 
+def side(folder: Path) -> int:
+    """How many pixels the shorter side of the training pictures has; raises what `read` raises."""
+    return min(read(folder, "train").pictures.shape[1:3])
+
+
 def _way_out(folder: Path) -> str:
     return f"run `python -m pipeline download {folder.name}`"

@@ -80,10 +80,15 @@ def override(base: Params, values: Mapping[str, Any], where: str) -> Params:
         place: Any = content
         for section in sections:
             place = place.get(section) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or isinstance(place.get(last), dict):
+        if not isinstance(place, dict) or _is_section(place.get(last)):
             raise ParamsError(f"{where}: given {name}, allowed: names of parameters, such as unet.epochs")
         place[last] = value
     return params.check(content, where)
+
+
+def _is_section(value: Any) -> bool:
+    """Whether this has keys that are words; those that are sides of pictures belong to one parameter."""
+    return isinstance(value, dict) and not all(name.isdecimal() for name in value)
 
 
 def key(whole: Params) -> str:
