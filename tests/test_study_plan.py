@@ -32,8 +32,8 @@ def test_a_part_is_each_of_its_cases_with_each_number_of_pictures_each_setting_a
 
 
 def test_what_two_parts_share_is_one_run_that_both_have():
-    epochs = PARAMS["unet"]["epochs"]
-    (run,) = plan.runs(study({"a": part(), "b": part(said={"unet.epochs": epochs})}, seeds=[3]))
+    size = PARAMS["unet"]["batch_size"]
+    (run,) = plan.runs(study({"a": part(), "b": part(said={"unet.batch_size": size})}, seeds=[3]))
     assert run.places == [("a", "plain"), ("b", "said")]
 
 
