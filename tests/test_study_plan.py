@@ -53,7 +53,7 @@ def test_a_run_is_the_same_by_whatever_name_its_case_goes_and_whatever_else_stan
         ({"unet.epoch": 1}, "params.yaml: study.parts.a.settings.odd: unet.epoch: unknown key, allowed: epochs,"),
         ({"unet.epochs": 0}, "params.yaml: study.parts.a.settings.odd: unet.epochs: given '0', allowed: greater"),
         ({"unet": None}, "study.parts.a.settings.odd: given unet, allowed: names of parameters, such as unet.epochs"),
-        ({"unet.epochs.x": 1}, "study.parts.a.settings.odd: given unet.epochs.x, allowed: names of parameters"),
+        ({"unet.zoom.x": 1}, "study.parts.a.settings.odd: given unet.zoom.x, allowed: names of parameters"),
         ({"nothing.epochs": 1}, "study.parts.a.settings.odd: given nothing.epochs, allowed: names of parameters"),
         ({"seed": 1}, "study.parts.a.settings.odd: given seed, allowed: all but case, cases, images, seed, study"),
         ({"study.seeds": 1}, "study.parts.a.settings.odd: given study.seeds, allowed: all but"),
