@@ -1,7 +1,7 @@
 """The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -54,11 +54,12 @@ class Network(StrEnum):
 
 
 @contextmanager
-def _stage(name: str) -> Iterator[params.Params]:
-    """The checked parameters, for the one run of a stage in this folder."""
+def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
+    """The checked parameters, for the one run of a stage in this folder; several processes may share it."""
     checked = params.load()
+    another = shared and environment.place and environment.place.rank > 0
     try:
-        with lock.alone(name):
+        with nullcontext() if another else lock.alone(name):
             yield checked
     except BrokenPipeError:
         raise Unread(f"{name}: nobody reads what it says; run the same command again to go on") from None
@@ -113,28 +114,28 @@ def download(role: Role) -> None:
 @app.command()
 def pretrain(network: Network) -> None:
     """Train a classifier: the encoder, of greyscale pictures, or the features or the judge, of colour pictures."""
-    with _stage(f"pretrain-{network.value}") as checked:
-        from pipeline import pretrain
+    with _stage(f"pretrain-{network.value}", shared=True) as checked:
+        from pipeline.training import launch
 
-        pretrain.run(network.value, checked)
+        launch.run("pipeline.pretrain", network.value, checked)
 
 
 @app.command()
 def train_unet() -> None:
     """Train the U-Net, on the pretrained encoder, with an L1 loss."""
-    with _stage("train-unet") as checked:
-        from pipeline import train_unet
+    with _stage("train-unet", shared=True) as checked:
+        from pipeline.training import launch
 
-        train_unet.run(checked)
+        launch.run("pipeline.train_unet", checked)
 
 
 @app.command()
 def train_gan() -> None:
     """Train the U-Net on, against a PatchGAN."""
-    with _stage("train-gan") as checked:
-        from pipeline import train_gan
+    with _stage("train-gan", shared=True) as checked:
+        from pipeline.training import launch
 
-        train_gan.run(checked)
+        launch.run("pipeline.train_gan", checked)
 
 
 @app.command()

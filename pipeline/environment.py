@@ -2,12 +2,14 @@
 
 The rule: what a command does is set by params.yaml and its own options. So settings of the libraries that we build on
 do not come in from environment variables. The user's are where things are (COLOURGAN_CACHE, HOME, TMPDIR, XDG_*), how
-the network is reached (proxies, certificates), how a terminal shows things, and which processors are used.
+the network is reached (proxies, certificates), how a terminal shows things, and which processors are used. A
+launcher's say that this process is one of several.
 """
 
 import atexit
 import getpass
 import os
+import re
 import shutil
 import signal
 import sys
@@ -16,6 +18,7 @@ import traceback
 import warnings
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from pipeline.errors import PipelineError, Stopped
 
@@ -34,7 +37,17 @@ UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resourc
 # other core from both. To sleep at once takes longer, too, for each waking waits for its turn (docs/experiments.md).
 SPINS = "10000"
 
+
+class Place(NamedTuple):
+    """Of a process, among those that work on one thing together."""
+
+    rank: int  # from 0
+    count: int  # of all of them
+    local: int  # its rank among those on the same machine
+
+
 stand_in: Path | None = None  # for a home folder that is not there; it goes with the process
+place: Place | None = None  # if a launcher started several processes
 
 
 def settle() -> None:
@@ -43,8 +56,10 @@ def settle() -> None:
     Raises:
         PipelineError: there is no folder for temporary files.
     """
+    global place
     _open_streams()
     _heed_signals()
+    place = _find_place()
     for name, value in list(os.environ.items()):
         relative = name.startswith("XDG_") and name.endswith("_HOME") and not Path(value).is_absolute()
         if name.startswith(LIBRARIES) or relative:  # which the standard has ignored, too
@@ -62,6 +77,35 @@ def settle() -> None:
     # fastai scripts two functions with torch.jit when it is imported, of which torch warns.
     warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
     _find_folders()
+
+
+def _find_place() -> Place | None:
+    """What torchrun or Slurm's srun says, for a stray RANK may lie about; MASTER_ADDR and MASTER_PORT are set after it.
+
+    Raises:
+        PipelineError: the launcher's variables are not numbers, or not there.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        names = "RANK", "WORLD_SIZE", "LOCAL_RANK"
+    elif "SLURM_STEP_NODELIST" in os.environ:
+        names = "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"
+    else:
+        return None
+    try:
+        found = Place(*(int(os.environ[name]) for name in names))
+    except (KeyError, ValueError):
+        given = ", ".join(f"{name}={os.environ.get(name, '')}" for name in names)
+        raise PipelineError(f"given {given}, allowed: what torchrun or srun sets; start it by one of them") from None
+    if found.count > 1 and "SLURM_STEP_NODELIST" in os.environ:
+        os.environ.setdefault("MASTER_ADDR", first_host(os.environ["SLURM_STEP_NODELIST"]))
+        os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 10000))
+    return found if found.count > 1 else None
+
+
+def first_host(hosts: str) -> str:
+    """Of a list of hosts as Slurm writes it, such as gpu[03-06,09],login → gpu03."""
+    name, number = re.match(r"([^\[,]*)(?:\[(\d+))?", hosts).groups("")
+    return name + number
 
 
 def without_network() -> None:

@@ -20,6 +20,7 @@ from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import fold_to_grey
 from pipeline.params import Classifier as Settings
 from pipeline.params import Params
+from pipeline.training import processes
 from pipeline.training.batches import (
     Prepare,
     flip_shift_and_cut,
@@ -69,6 +70,8 @@ def run(name: Name, params: Params) -> None:
             network, history = train(name, settings, data, checkpoint)
             rows, seconds = history.rows, history.seconds
 
+    if not processes.first():
+        return
     history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
     report = {"data": data["name"], **accuracy}

@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.params import Params
-from pipeline.training import colouriser
+from pipeline.training import colouriser, processes
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
@@ -38,6 +38,8 @@ def run(params: Params) -> None:
     checkpoint = Checkpoint("train-gan", __name__, settings, [*store.files(colouriser.TARGET), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
+    if not processes.first():
+        return
     colouriser.save("gan", network, history, params, **shared, gan=params.gan.model_dump(), share=share)
     checkpoint.remove()
 

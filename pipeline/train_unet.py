@@ -12,7 +12,7 @@ from pipeline import models
 from pipeline.datasets import store
 from pipeline.networks.generator import unet
 from pipeline.params import Params
-from pipeline.training import colouriser
+from pipeline.training import colouriser, processes
 from pipeline.training.batches import flip, flip_and_zoom
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.history import History
@@ -38,6 +38,8 @@ def run(params: Params) -> None:
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])
     history = train(params, network, checkpoint)
+    if not processes.first():
+        return
     colouriser.save(
         "unet",
         network,

@@ -1,11 +1,9 @@
-import time
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline.colour import bytes_to_rgb
@@ -18,7 +16,6 @@ from pipeline.training.average import MovingAverage
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 from pipeline.training.precision import autocast
-from pipeline.training.selection import Selection
 
 
 def pictures(count: int, size: int = 16) -> Split:
@@ -283,46 +280,7 @@ def test_the_generator_paints_smoother_if_spots_cost_more_than_their_l1():
 def test_black_pictures_in_a_batch_leave_the_gradient_finite():
     step = AdversarialStep(critic(), None, 0, 1)
     l, ab = torch.full((2, 1, 8, 8), -1.0), torch.zeros(2, 2, 8, 8, requires_grad=True)  # noqa: E741
-    step.learn = SimpleNamespace(x=l, y=torch.full_like(ab, 0.2).detach(), pred=ab)
+    data = SimpleNamespace(train=SimpleNamespace(share=1.0))
+    step.learn = SimpleNamespace(x=l, y=torch.full_like(ab, 0.2).detach(), pred=ab, dls=data)
     step._paleness().backward()
     assert ab.grad.isfinite().all()
-
-
-def test_several_gpus_share_each_batch_and_leave_the_network_as_it_was_given(monkeypatch):
-    """Without a GPU, DataParallel hands the whole batch on: what is tested is that nothing trips over it."""
-
-    class Wrapper(Callback):
-        def after_batch(self):
-            wrappers.add(type(self.model))
-
-    def run() -> nn.Module:
-        seed_everything(0)
-        discriminator = critic()
-        step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=0.001), 100)
-        return train([step, MovingAverage(0.9), Selection(0.9), Wrapper()], epochs=1)
-
-    wrappers: set[type] = set()
-    one = run()
-    assert wrappers == {nn.Sequential}
-    wrappers.clear()
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    several = run()
-    assert wrappers == {nn.DataParallel}
-    assert several.state_dict().keys() == one.state_dict().keys()
-    assert all(torch.equal(a, b) for a, b in zip(several.parameters(), one.parameters(), strict=True))
-
-
-def test_the_seconds_of_an_epoch_that_was_stopped_count_from_its_beginning():
-    history = History({"train_l1": colouriser.l1}, {})
-    train([history])
-    assert len(history.seconds) == 3
-    history.started -= 100  # so long ago
-    state = history.state_dict()
-    assert len(state["seconds"]) == 3
-    assert state["elapsed"] > 100
-    later = History({"train_l1": colouriser.l1}, {})
-    later.bar, later.started = history.bar, time.perf_counter()
-    later.load_state_dict(state)
-    later.after_train()
-    assert later.seconds[:3] == history.seconds[:3]
-    assert later.seconds[3] > 100

@@ -1,6 +1,7 @@
 """The PatchGAN: says of each patch whether it is a photograph's or the generator's."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,14 @@ class PatchDiscriminator(nn.Module):
     times the first, then two of 3×3; batch normalisation but in the first and last, LeakyReLU 0.2.
 
     Args:
-        encoder: of l, as `encoder.build` makes it; not changed.
+        encoder: of l, as `encoder.build` makes it; its weights are not changed.
         filters: channels of the first layer.
         downsamplings: 1, 2, 3 give patches of 12, 26, 54 pixels.
     """
 
     def __init__(self, encoder: nn.Sequential, filters: int = 64, downsamplings: int = 2):
         super().__init__()
-        self.encoder, self.smallest = encoder.eval(), 2**downsamplings
+        self.encoder, self.smallest = encoder.eval().requires_grad_(False), 2**downsamplings
         known = {factor: x.shape[1] for factor, x in self.look(torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)).items()}
         self.downs, channels = nn.ModuleList(), 3
         for level in range(downsamplings):
@@ -49,8 +50,13 @@ class PatchDiscriminator(nn.Module):
         return self
 
     @torch.no_grad()
-    def look(self, l: Tensor) -> dict[int, Tensor]:  # noqa: E741
-        """What the encoder makes of L, for `forward`: how often smaller the sides are → its last features there."""
+    def look(self, l: Tensor, mean: Callable[[Tensor], Tensor] = torch.mean) -> dict[int, Tensor]:  # noqa: E741
+        """What the encoder makes of L, for `forward`: how often smaller the sides are → its last features there.
+
+        Args:
+            l: (N, 1, H, W) in [-1, 1].
+            mean: over the whole batch, of which these pictures may be a part.
+        """
         seen, x = {}, l
         for layer in self.encoder:
             x = layer(x)
@@ -58,7 +64,7 @@ class PatchDiscriminator(nn.Module):
             if factor > self.smallest:
                 break
             seen[factor] = x
-        return {factor: x / x.square().mean().sqrt().clamp_min(1e-6) for factor, x in seen.items()}
+        return {factor: x / mean(x.square()).sqrt().clamp_min(1e-6) for factor, x in seen.items()}
 
     def forward(self, l: Tensor, ab: Tensor, seen: dict[int, Tensor]) -> Tensor:  # noqa: E741
         """Say how real the colours of each patch are.

@@ -53,8 +53,7 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
             values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
         key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
         epochs = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
-        most = [max(number.values()) if isinstance(number, dict) else number for number in epochs]  # by side
-        work = (most[0] if most else 1) * values.get("images", 1)
+        work = (epochs[0] if epochs else 1) * values.get("images", 1)
         return found.setdefault(name, Task(name, key, whole.roles().target, work))
 
     for name in like:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb
+from pipeline.training import processes
 from pipeline.training.precision import autocast
 
 
@@ -44,8 +45,9 @@ class AdversarialStep(Callback):
         self.colourfulness_weight, self.edge_weight = colourfulness_weight, edge_weight
 
     def before_fit(self) -> None:
-        """Move the discriminator to where the generator is, and lay it out like that."""
+        """Move the discriminator to where the generator is, and lay it out like that; all processes share its steps."""
         self.discriminator.to(device=self.dls.device, memory_format=torch.channels_last).train()
+        self.learning = processes.parallel(self.discriminator, self.dls.train.share)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -56,17 +58,21 @@ class AdversarialStep(Callback):
         self.discriminator.load_state_dict(state["discriminator"])
         self.optimiser.load_state_dict(state["optimiser"])
 
-    def _verdict(self, ab: Tensor, real: bool) -> Tensor:
+    def _verdict(self, discriminator: torch.nn.Module, ab: Tensor, real: bool) -> Tensor:
         """How far the discriminator is from calling the colours real, or fake: a scalar."""
         with autocast(self.dls.device):
-            logits = self.discriminator(self.x, ab, self.seen).float()
+            logits = discriminator(self.x, ab, self.seen).float()
         target = torch.full_like(logits, float(real))
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Over the pictures of all processes, of what each of these has as much of."""
+        return processes.mean(values.mean(), self.dls.train.share)
 
     def _paleness(self) -> Tensor:
         """How much less colourful than the real pictures the batch is painted: a scalar, 0 or more."""
         real, painted = (
-            metrics.colourfulness(255 * l_ab_to_rgb(self.x, ab).permute(0, 2, 3, 1)).mean()
+            self._mean(metrics.colourfulness(255 * l_ab_to_rgb(self.x, ab).permute(0, 2, 3, 1)))
             for ab in (self.y, self.pred)
         )
         return (real - painted).relu()
@@ -76,14 +82,15 @@ class AdversarialStep(Callback):
         if not self.training:
             return
         with autocast(self.dls.device):
-            self.seen = self.discriminator.look(self.x)
-        self.real, self.fake = self._verdict(self.y, real=True), self._verdict(self.pred.detach(), real=False)
+            self.seen = self.discriminator.look(self.x, self._mean)
+        self.real = self._verdict(self.learning, self.y, real=True)
+        self.fake = self._verdict(self.learning, self.pred.detach(), real=False)
         self.optimiser.zero_grad()
         ((self.real + self.fake) / 2).backward()
         self.optimiser.step()
 
         self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of these weights
-        self.l1, self.adversarial = self.loss_grad, self._verdict(self.pred, real=True)
+        self.l1, self.adversarial = self.loss_grad, self._verdict(self.discriminator, self.pred, real=True)
         self.discriminator.requires_grad_(True)
         self.paleness, self.edges = self._paleness(), metrics.edge_l1(self.pred, self.y).mean()
         likeness = self.l1_weight * self.l1 + self.edge_weight * self.edges

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.colour import bytes_to_rgb, rgb_to_l, rgb_to_l_ab
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError
+from pipeline.training import processes
 
 PLAIN = 1000  # pictures from which batch statistics are taken
 CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
@@ -20,6 +21,8 @@ Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 class Batches:
     """Mini-batches from memory-mapped 8-bit pictures, converted a whole batch at a time on the device.
+
+    Of several processes, each takes its share of each batch; of a last one with few pictures, some take none.
 
     At these sizes a batch is prepared in a fraction of the time that a step takes, so there are no worker processes.
 
@@ -51,15 +54,23 @@ class Batches:
         self.goes_on, self.state = None, state
         while state["given"] < len(self):
             start = state["given"] * self.batch_size
-            chosen = np.sort(state["order"][start : start + self.batch_size].numpy())  # in the order of the file
+            batch = state["order"][start : start + self.batch_size]
+            chosen = np.sort(processes.mine(batch).numpy())  # in the order of the file
             state["given"] += 1
+            if not len(chosen):
+                continue
             pictures = torch.from_numpy(self.split.pictures[chosen]).to(self.device)
             labels = torch.from_numpy(self.split.labels[chosen]).to(self.device)
             yield self.prepare(bytes_to_rgb(pictures), labels)
 
     def _order(self) -> Tensor:
         count = len(self.split.pictures)
-        return torch.randperm(count) if self.shuffle else torch.arange(count)
+        return processes.same(torch.randperm(count)) if self.shuffle else torch.arange(count)
+
+    @property
+    def share(self) -> float:
+        """What part of each full batch is this process's."""
+        return processes.share(self.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
         """The order of this epoch's pictures and how many of its batches were given."""
@@ -100,6 +111,9 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
     device = default_device()
     batch_size = fit_batch(batch_size, train.pictures)
     full = min(batch_size, len(train.pictures))
+    if full < processes.count():
+        given = f"{processes.count()} processes for batches of {full} pictures"
+        raise PipelineError(f"given {given}, allowed: a picture for each; raise batch_size, or start fewer processes")
     plain = train.first(max(1, min(PLAIN, len(train.pictures)) // full) * full)  # in a batch of one, nothing varies
 
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

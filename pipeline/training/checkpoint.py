@@ -15,7 +15,7 @@ from fastai.callback.core import Callback, CancelEpochException
 from pipeline.errors import PipelineError, ran_out_of_memory
 from pipeline.files import write_all
 from pipeline.lock import FOLDER
-from pipeline.training import identity
+from pipeline.training import identity, processes
 
 MINUTES = 5  # between checkpoints within an epoch
 LOWER = "lower the learning rate in params.yaml"  # the way out where a network gives what is no number
@@ -56,9 +56,9 @@ class Checkpoint(Callback):
 
     def before_fit(self) -> None:
         """Look for a checkpoint."""
-        self.saved = _read(self.path) if self.path.exists() else None
+        self.saved = processes.same(_read(self.path) if processes.first() and self.path.exists() else None)
         self.saved_at = time.monotonic()
-        if not self.saved:
+        if not self.saved and processes.first():
             self._name_other()
 
     def _name_other(self) -> None:
@@ -81,7 +81,7 @@ class Checkpoint(Callback):
         for name, part in self._parts().items():
             part.load_state_dict(self.saved["parts"][name])
         self.learn.pct_train, self.learn.train_iter = self.saved["pct_train"], self.saved["train_iter"]
-        for source, state in zip(self._random(), self.saved["random"], strict=True):
+        for source, state in zip(self._random(), self.saved["random"][processes.rank()], strict=True):
             source.set_rng_state(state)
         batches = self.saved["parts"]["batches"]["given"], len(self.dls.train)
         print("going on in epoch {}/{}, after batch {}/{}".format(self.epoch + 1, self.n_epoch, *batches), flush=True)
@@ -90,20 +90,20 @@ class Checkpoint(Callback):
     def after_batch(self) -> None:
         """Save when it is time."""
         ended = self.dls.train.state["given"] == len(self.dls.train)
-        if self.training and (ended or time.monotonic() - self.saved_at > 60 * MINUTES):
+        if self.training and (ended or processes.same(time.monotonic() - self.saved_at > 60 * MINUTES)):
             self._save()
 
     def _save(self) -> None:
-        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
-            return  # the next loss will tell; what there is may be good
         state = {
             "identity": self.identity,
             "epoch": self.epoch,
             "pct_train": self.pct_train,
             "train_iter": self.train_iter,
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
-            "random": [source.get_rng_state() for source in self._random()],
+            "random": processes.gather([source.get_rng_state() for source in self._random()]),
         }
+        if not processes.first() or not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+            return  # if they are no numbers, the next loss will tell; what there is may be good
         content = io.BytesIO()  # of a full disk, torch would say something else than the system
         torch.save(state, content)
         write_all({self.path: lambda path: path.write_bytes(content.getbuffer())})

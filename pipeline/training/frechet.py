@@ -7,6 +7,7 @@ from fastai.callback.core import Callback
 from torch import Tensor, nn
 
 from pipeline.colour import l_ab_to_rgb
+from pipeline.training import processes
 from pipeline.training.precision import autocast
 
 PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
@@ -95,11 +96,11 @@ class FrechetLoss(Callback):
             return self.features(rgb).float().mean((2, 3))  # the mean in float32, for which bfloat16 is too coarse
 
     def _average(self, **batch: Tensor) -> None:
-        count = len(batch["real"])
+        count, share = self.dls.train.batch_size, self.dls.train.share
         self.seen += count
         for name, features in batch.items():
             x = features.cpu().double()  # float32 is too coarse for roots, and not every device has more
-            new = [x.mean(0), x.T @ x / count]
+            new = [processes.mean(part, share) for part in (x.mean(0), x.T @ x / len(x))]
             old = self.averages.get(name, new)
             self.averages[name] = [a.lerp(b, count / min(self.seen, PICTURES)) for a, b in zip(old, new, strict=True)]
 

@@ -11,6 +11,8 @@ from fastai.learner import Learner
 from torch import Tensor
 from tqdm import tqdm
 
+from pipeline.training import processes
+
 Measure = Callable[[Learner], Tensor | None]
 
 
@@ -37,7 +39,8 @@ class History(Callback):
     def before_train(self) -> None:
         """Start a row."""
         steps = len(self.dls.train) + len(self.dls.valid)
-        self.bar = tqdm(total=steps, desc=f"epoch {self.epoch + 1}/{self.n_epoch}", leave=False, disable=None)
+        hidden = None if processes.first() else True  # None: where there is no terminal
+        self.bar = tqdm(total=steps, desc=f"epoch {self.epoch + 1}/{self.n_epoch}", leave=False, disable=hidden)
         self.sums: dict[str, Tensor] = {name: torch.zeros(()) for name in (*self.parts, *self.measures)}
         self.counts = dict.fromkeys(self.sums, 0)
         self.started = time.perf_counter()
@@ -58,7 +61,9 @@ class History(Callback):
     def after_validate(self) -> None:
         """End the row, and show it."""
         self.bar.close()
-        means = {name: (total / self.counts[name]).item() for name, total in self.sums.items() if self.counts[name]}
+        everywhere = processes.gather((self.sums, self.counts))
+        counts = {name: sum(counts[name] for _, counts in everywhere) for name in self.sums}
+        means = {name: (sum(sums[name] for sums, _ in everywhere) / n).item() for name, n in counts.items() if n}
         self.rows.append({"epoch": self.epoch + 1, **dict.fromkeys(self.sums), **means})
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         print(f"epoch {self.epoch + 1}/{self.n_epoch}  {shown}  {self.seconds[-1]:.0f} s", flush=True)
@@ -66,11 +71,12 @@ class History(Callback):
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
         clock = {"seconds": self.seconds, "elapsed": time.perf_counter() - self.started}
-        return {"rows": self.rows, "sums": self.sums, "counts": self.counts, "steps": self.bar.n, **clock}
+        epoch = processes.gather((self.sums, self.counts))
+        return {"rows": self.rows, "epoch": epoch, "steps": self.bar.n, **clock}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
-        self.rows, self.sums, self.counts = state["rows"], state["sums"], state["counts"]
+        self.rows, (self.sums, self.counts) = state["rows"], state["epoch"][processes.rank()]
         self.seconds, self.started = state["seconds"], self.started - state["elapsed"]
         self.bar.update(state["steps"])
 

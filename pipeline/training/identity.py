@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pipeline.files import sha256
+from pipeline.training import processes
 from pipeline.training.batches import default_device
 from pipeline.training.precision import capabilities, fastest
 
@@ -78,6 +79,7 @@ def _machine() -> dict[str, Any]:
     count = torch.accelerator.device_count()
     return {
         "torch's build": torch.__config__.show(),
+        "processes": processes.count(),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         # How many cores there are does not matter, but for the threads.

@@ -12,17 +12,32 @@ from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed, trainable_params
 from torch import nn
 
+from pipeline.training import processes
 from pipeline.training.checkpoint import Finite
-from pipeline.training.parallel import Parallel
 from pipeline.training.precision import BFloat16
 from pipeline.training.statistics import PlainStatistics
 
 WARM_UP = 0.1  # share of the steps
+SEEDS_APART = 1_000_003  # from one process's to the next one's
 
 
 def seed_everything(seed: int) -> None:
-    """Make all that follows repeatable on the same machine."""
-    set_seed(seed, reproducible=True)
+    """Make all that follows repeatable on the same machine, with other random numbers in each process."""
+    set_seed(seed + SEEDS_APART * processes.rank(), reproducible=True)
+
+
+class Parallel(Callback):
+    """Have all processes share each step; with one process, nothing changes."""
+
+    order = -5  # after the network has come to its device, before all that asks for its weights
+
+    def before_fit(self) -> None:
+        """Start all processes from the same weights."""
+        self.learn.model = processes.parallel(self.model, self.dls.train.share)
+
+    def after_fit(self) -> None:
+        """Leave the network as it was given."""
+        self.learn.model = processes.alone(self.model)
 
 
 Splitter = Callable[[nn.Module], list]
@@ -40,15 +55,14 @@ def learner(
 
     Args:
         batches: from `batches.loaders`.
-        network: trained in place, each batch shared among the GPUs if there are several. Its memory is laid out
-            channels last, in which convolutions are faster.
+        network: trained in place, each batch shared among the processes. Its memory is laid out channels last, in
+            which convolutions are faster.
         loss: (prediction, target) → scalar.
         optimiser: a torch optimiser with its settings but for the learning rate.
         callbacks: behaviour besides the step.
         splitter: network → its parameters, in groups if they have learning rates of their own.
     """
     network.to(device=batches.device, memory_format=torch.channels_last)
-    several = [Parallel()] if torch.cuda.device_count() > 1 else []
     # Without fastai's own recorder and progress bar: History has a row an epoch, where they keep a number a step, which
     # fragments the memory, and fill log files.
     return Learner(
@@ -57,7 +71,7 @@ def learner(
         loss,
         opt_func=partial(OptimWrapper, opt=optimiser),
         splitter=splitter,
-        cbs=[TrainEvalCallback(), BFloat16(), Finite(), PlainStatistics(), *several, *callbacks],
+        cbs=[TrainEvalCallback(), BFloat16(), Finite(), PlainStatistics(), Parallel(), *callbacks],
         default_cbs=False,
     )
 

@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.errors import PipelineError
+from pipeline.training import processes
 from pipeline.training.average import weights
 from pipeline.training.checkpoint import LOWER
 from pipeline.training.precision import autocast
@@ -67,11 +68,11 @@ class Selection(Callback):
             PipelineError: what it paints is no number.
         """
         self.model.eval()
-        total = 0.0
+        colour = 0.0
         for l, real in self.dls.valid:  # noqa: E741
             with autocast(self.dls.device):
                 ab = self.model(l).float() if paint else real
             if not ab.isfinite().all():
                 raise PipelineError(f"a mix of U-Net and GAN paints what is no number; {LOWER}")
-            total += metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(l, ab))).sum().item()
-        return total / len(self.dls.valid.split.pictures)
+            colour += metrics.colourfulness(rgb_to_bytes(l_ab_to_rgb(l, ab))).sum().item()
+        return sum(processes.gather(colour)) / len(self.dls.valid.split.pictures)

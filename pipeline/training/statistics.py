@@ -8,6 +8,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import nn
 
+from pipeline.training import processes
 from pipeline.training.precision import autocast
 
 
@@ -31,7 +32,7 @@ class PlainStatistics(Callback):
 def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
     """Take the statistics of a network anew, but for those of a part that stays in evaluation mode: it is frozen.
 
-    See `PlainStatistics`.
+    Each process takes those of its share of the pictures, and their mean counts. See `PlainStatistics`.
 
     Args:
         network: in training or in evaluation mode, which it keeps.
@@ -39,13 +40,13 @@ def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
     """
     device = torch.device(batches.device)
     accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
-    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network):
+    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network, batches[2].share):
         for x, _ in batches[2]:
             network(x)
 
 
 @contextmanager
-def _gathering(network: nn.Module) -> Iterator[None]:
+def _gathering(network: nn.Module, share: float) -> Iterator[None]:
     """Batch normalisation that trains begins anew, and all batches of the block count alike (as in torch's SWA)."""
     was_training = network.training
     network.train()
@@ -57,4 +58,6 @@ def _gathering(network: nn.Module) -> Iterator[None]:
     yield
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        for statistic in (norm.running_mean, norm.running_var):
+            statistic.copy_(processes.mean(statistic, share))
     network.train(was_training)

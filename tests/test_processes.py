@@ -1,0 +1,126 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import lock
+from pipeline.environment import first_host
+from pipeline.errors import PipelineError
+from pipeline.training import launch, processes
+from tests import together
+
+ROOT = Path.cwd()
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_STEP_NODELIST")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty project, in which two processes on one thread each can work."""
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_two_processes_train_as_one_does_and_go_on_as_if_they_never_had_been_killed(folder, monkeypatch):
+    launch.share(2, "tests.together", "train", folder)
+    ends, told = torch.load("ends.pt", weights_only=False)
+    assert told["gone on"] == {"unet": True, "gan": True}
+    assert told["random"] == 2  # other augmentations in each
+    assert told["order"].tolist() == np.arange(7).repeat(2).reshape(7, 2).tolist()
+    assert told["mean"] == 1.75
+    with monkeypatch.context() as patch:
+        one = together.three_steps(patch.setattr)
+    for stage, (weights, rows) in one.items():
+        two, two_rows = ends[stage]
+        assert two.keys() == weights.keys()
+        for name, weight in weights.items():
+            torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+        assert len(rows) == len(two_rows) == 1
+        assert rows[0] == pytest.approx(two_rows[0], rel=1e-6)
+
+
+def test_what_one_fails_of_is_raised_once_and_ends_all(folder):
+    with pytest.raises(PipelineError, match="given nothing, allowed: something"):
+        launch.share(2, "tests.together", "fail", folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_one_that_is_killed_ends_the_others_with_a_line(folder):
+    with pytest.raises(PipelineError, match=r"^one of the processes was ended by signal 9; run the same command again"):
+        launch.share(2, "tests.together", "die", folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_all_end_when_the_process_that_started_them_is_killed(folder):
+    program = """
+from pathlib import Path
+from pipeline.training import launch
+if __name__ == "__main__":
+    launch.share(2, "tests.together", "hang", Path.cwd())
+"""
+    Path("parent.py").write_text(program)
+    parent = subprocess.Popen([sys.executable, "parent.py"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    there = [folder / f"{rank}.pid" for rank in range(2)]
+    while parent.poll() is None and not all(path.exists() and path.read_text() for path in there):
+        time.sleep(0.1)
+    parent.send_signal(signal.SIGKILL)
+    assert parent.communicate()[0] == b""  # the pipe ends when all who could write to it have ended
+
+
+def test_experiments_have_a_gpu_each_by_the_names_that_the_user_allows(folder, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    with launch.gpu_of_its_own(2) as first:
+        with launch.gpu_of_its_own(2) as second:
+            assert (first, second) == (0, 1)
+            assert {path.name.rpartition("-")[2] for path in lock.FOLDER.glob("gpu-*")} == {"2.lock", "5.lock"}
+        with launch.gpu_of_its_own(2) as again:
+            assert again == 1
+
+
+@pytest.mark.parametrize(
+    ("hosts", "first"),
+    [("gpu[03-06,09],login", "gpu03"), ("a,b", "a"), ("rack1-node[2,4]", "rack1-node2"), ("one", "one")],
+)
+def test_the_first_of_slurms_hosts_is_where_the_processes_meet(hosts, first):
+    assert first_host(hosts) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "many"}, None),  # a stray one
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, (5, 8, 1)),
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, None),
+        (
+            {
+                **{"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"},
+                **{"SLURM_LOCALID": "1", "SLURM_JOB_ID": "123456"},
+            },
+            (3, 4, 1),
+        ),
+    ],
+)
+def test_who_a_process_is_says_a_launcher_and_nothing_else(given, place):
+    program = "from pipeline import environment as e; e.settle(); print(e.place and tuple(e.place))"
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | given
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.stdout == f"{place}\n", done.stderr
+
+
+def test_with_one_process_all_that_is_shared_is_its_own():
+    value = torch.tensor([1.0, 2.0])
+    assert processes.mean(value, 1.0) is value
+    assert processes.same(value) is value
+    assert processes.gather(value) == [value]
+    assert processes.mine(value).tolist() == [1, 2]
+    assert processes.together(value.numpy()).tolist() == [1, 2]
+    network = torch.nn.Linear(1, 1)
+    assert processes.parallel(network, 1.0) is network

@@ -1,0 +1,153 @@
+"""What several processes do together, for the tests: each `run` is called in all of them."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+from torch import nn
+
+from pipeline import params, pretrain, train_gan, train_unet
+from pipeline.colour import bytes_to_rgb
+from pipeline.datasets import store
+from pipeline.errors import PipelineError
+from pipeline.networks.generator import unet
+from pipeline.training import batches, checkpoint, muon, precision, processes
+from pipeline.training.learner import seed_everything
+from tests.archives import draw
+from tests.test_checkpoint import Kill
+from tests.test_checkpoint import run as train_briefly
+
+
+class Plain(Callback):
+    """Takes batch normalisation out of all that learns, in float64, and keeps the weights that its steps end in."""
+
+    order = -10
+
+    def before_fit(self):
+        self.networks = {"network": self.model}
+        if step := getattr(self.learn, "adversarial_step", None):
+            self.networks["discriminator"] = step.discriminator
+        if frechet := getattr(self.learn, "frechet_loss", None):
+            frechet.features.double()
+        for network in self.networks.values():
+            network.double()
+            for module in list(network.modules()):
+                for name, part in module.named_children():
+                    if isinstance(part, nn.BatchNorm2d):
+                        setattr(module, name, nn.Identity())
+
+    def after_step(self):
+        self.kept = {
+            f"{which}.{name}": tensor.detach().clone()
+            for which, network in self.networks.items()
+            for name, tensor in network.state_dict().items()
+        }
+
+
+def three_steps(set_: Callable[[Any, str, Any], None] = setattr) -> dict[str, Any]:
+    """Of each stage: its weights after three steps, and the row of its history.
+
+    There are no augmentations. All is computed in float64: an optimiser that divides a gradient by its size makes a
+    large difference of what chance there is in a small sum.
+    """
+    set_(torch.Tensor, "float", torch.Tensor.double)
+    set_(batches, "bytes_to_rgb", lambda pictures: bytes_to_rgb(pictures).double())
+    set_(precision, "capabilities", dict)
+    set_(muon, "fastest", lambda _: torch.float64)
+    for module, name in ((pretrain, "flip_shift_and_cut"), (train_unet, "flip"), (train_gan, "flip")):
+        set_(module, name, lambda rgb, labels: (rgb, labels))
+    pictures, labels = draw(99, 16, np.random.default_rng(0))
+    split = store.Split(pictures, labels)
+    about = {"name": "drawn", "classes": list("abcdefghij")}
+    if processes.first():
+        store.write(Path("data/target"), about, {"train": split, "validation": split})
+        store.write(Path("data/encoder"), about, {"train": split, "validation": split})
+    processes.gather(None)  # until they are written
+    settings = params.load()
+    changes = {"architecture": "resnet20", "epochs": 1, "batch_size": 8}  # 32 pictures of 16×16
+    classifier = settings.pretrain.encoder.model_copy(update=changes)
+    changed = {
+        "unet": settings.unet.model_copy(update={"epochs": 1, "batch_size": 8.25, "zoom": 0}),
+        "gan": settings.gan.model_copy(update={"epochs": 1, "batch_size": 8, "filters": 8, "colourfulness": 0.5}),
+    }
+    settings = settings.model_copy(update=changed)
+    ends = {}
+
+    seed_everything(0)
+    _, history = pretrain.train("encoder", classifier, about, plain := Plain())
+    ends["encoder"] = plain.kept, history.rows
+
+    seed_everything(0)
+    history = train_unet.train(settings, unet("resnet20"), plain := Plain())
+    ends["unet"] = plain.kept, history.rows
+
+    seed_everything(0)
+    eye = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU())
+    with torch.no_grad():  # the same in all processes, as if it came from a file
+        eye[0].weight.copy_(torch.linspace(-1, 1, eye[0].weight.numel()).view_as(eye[0].weight).sin())
+        eye[0].bias.zero_()
+    history, _ = train_gan.train(settings, unet("resnet20"), "resnet20", eye, plain := Plain())
+    ends["gan"] = plain.kept, history.rows
+    return ends
+
+
+def killed_and_gone_on(kind: str) -> bool:
+    """Whether a run with all that is random, killed in the middle and begun again, ends as one that never was."""
+    undisturbed = train_briefly(kind)
+    checkpoint.MINUTES = 0
+    try:
+        train_briefly(kind, Kill(1, 1, "after_batch"))
+    except KeyboardInterrupt:
+        pass
+    else:
+        return False
+    there = len(list(Path("checkpoints").glob("*.pt")))
+    processes.gather(None)
+    gone_on = train_briefly(kind)
+    checkpoint.MINUTES = 5
+    return there == 1 and gone_on == undisturbed
+
+
+def run(what: str, folder: Path) -> None:
+    """Do one of the things below in a folder."""
+    torch.set_num_threads(1)
+    globals()[what](folder)
+
+
+def train(folder: Path) -> None:
+    """Leave in a file what `three_steps` gives, and what was told of the rest."""
+    told = {
+        "gone on": {kind: all(processes.gather(killed_and_gone_on(kind))) for kind in ("unet", "gan")},
+        "random": len({tuple(numbers) for numbers in processes.gather(torch.rand(4).tolist())}),
+        "order": processes.together(processes.mine(np.arange(7).repeat(2).reshape(7, 2))),
+        "mean": processes.mean(torch.tensor([1.0, 2.0][processes.rank()]), [0.25, 0.75][processes.rank()]),
+    }
+    ends = three_steps()
+    if processes.first():
+        torch.save((ends, told), folder / "ends.pt")
+
+
+def fail(folder: Path) -> None:
+    """The second fails of what a user can mend, while the first waits for it."""
+    if processes.rank() == 1:
+        raise PipelineError("given nothing, allowed: something")
+    processes.gather(None)
+
+
+def die(folder: Path) -> None:
+    """The second is killed while the first waits for it."""
+    if processes.rank() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    processes.gather(None)
+
+
+def hang(folder: Path) -> None:
+    """Say who is there, and wait, deaf to all."""
+    (folder / f"{processes.rank()}.pid").write_text(str(os.getpid()))
+    time.sleep(600)
