@@ -48,6 +48,8 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
                 raise
             if len(places) > 1 and not directories:
                 carries = _timed(carries, picture)
+            if seen.opaque is picture and number < len(places):  # which is going to be another page
+                seen = seen._replace(opaque=picture.copy())
             pages.append(seen)
             all_carried.append(carries)
             told += [line for line in left_out if line not in told]
@@ -75,8 +77,6 @@ def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Ca
     picture.load()  # a PNG may have texts behind its pixels
     broken = carried.heal(picture)
     seen = understand(picture, stored)
-    if seen.opaque is picture:  # which is going to be another page
-        seen = seen._replace(opaque=picture.copy())
     try:
         carries, left_out = carried.look(picture, page, seen.opaque.size)
     except Exception as error:  # a photograph is never lost for what it carries

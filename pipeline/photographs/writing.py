@@ -3,6 +3,7 @@
 import os
 import struct
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -201,6 +202,7 @@ def _decode(comment: bytes) -> str:
         return comment.decode("latin-1")
 
 
+@cache
 def srgb() -> bytes:
     """A profile that says sRGB, always the same."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
