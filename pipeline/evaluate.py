@@ -43,6 +43,8 @@ def run(params: Params) -> None:
     colourisers, unet = {}, {}
     for name in ("unet", "gan"):
         colourisers[name], unet = load_colouriser(name, about["name"])
+    if not unet.get("gan", {}).get("epochs", 1):  # the last one loaded says how long it was trained as a GAN
+        del colourisers["gan"]
     judge, _ = _load("judge", "classifier", about["name"])
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
@@ -62,7 +64,9 @@ def run(params: Params) -> None:
     }
     pictures = paint(test.pictures[: params.evaluate.grid], colourisers, gain, device)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
-    errors = {who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS}
+    errors = {
+        who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS if who in results
+    }
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
     write_all(
         {

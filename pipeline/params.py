@@ -147,9 +147,9 @@ class UNet(Training):
 
 
 class GAN(Training):
-    """Training of the U-Net against a PatchGAN."""
+    """Training of the U-Net against a PatchGAN; without epochs there is no GAN."""
 
-    epochs: Epochs
+    epochs: _by_side(Annotated[int, Field(ge=0, le=100_000)])
     batch_size: BatchSize
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     edge_weight: Annotated[float, Field(ge=0, le=1_000_000)]

@@ -53,8 +53,8 @@ def before_after(pictures: Mapping[str, np.ndarray], path: Path) -> None:
         pictures: name, of `FRAMES`, → uint8 (N, H, W, 3), the same pictures for each name.
         path: a GIF.
     """
-    frames = [_frame(pictures[name], caption) for name, (caption, _) in FRAMES.items()]
-    durations = [milliseconds for _, milliseconds in FRAMES.values()]
+    frames = [_frame(pictures[name], caption) for name, (caption, _) in FRAMES.items() if name in pictures]
+    durations = [milliseconds for name, (_, milliseconds) in FRAMES.items() if name in pictures]
     frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 

@@ -45,6 +45,8 @@ def _refuse(constant: str) -> NoReturn:
 
 def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
     """The outcome for a reader who has not seen the numbers; a difference is claimed only if its interval shows it."""
+    if "gan" not in results:
+        return _of_the_unet(results, measured_on)
     unet, gain, gan, grey, real = (results[who] for who in ("unet", "unet_gain", "gan", "grey", "real"))
     difference = results["gan_minus_unet"]
     lively = _verdict(difference, "colourfulness", "livelier than", "paler than", "not clearly livelier or paler than")
@@ -70,6 +72,19 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
         f"skill {_interval(gain, 'skill')}, colourfulness {gain['colourfulness']:.1f}, "
         f"Fréchet distance {gain['judge_fd']:.3g}. The GAN's colours are {close_to_gain} the real ones than that, "
         f"and its pictures {alike_to_gain} them."
+    )
+    return text.replace(" -", " −").replace("(-", "(−")
+
+
+def _of_the_unet(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
+    """The outcome of a run without a GAN."""
+    unet, gain, real = (results[who] for who in ("unet", "unet_gain", "real"))
+    text = (
+        f"On {measured_on['pictures']} test pictures of {measured_on['target']} (encoder: {measured_on['encoder']}): "
+        f"the U-Net's skill is {_interval(unet, 'skill')}; 0 is grey, 1 is perfect, in brackets are 95 % intervals.\n"
+        f"Its colourfulness is {unet['colourfulness']:.1f}, and {real['colourfulness']:.1f} that of the real ones. "
+        f"As lively as these are its colours × {measured_on['gain']:.2f}: skill {_interval(gain, 'skill')}.\n"
+        "No GAN was trained."
     )
     return text.replace(" -", " −").replace("(-", "(−")
 

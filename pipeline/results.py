@@ -59,10 +59,11 @@ def _summarise(measured: Measurements, counts: np.ndarray) -> ManyResults:
         means["skill"] = 1 - np.divide(means["l1"], grey, where=grey > 0, out=np.full_like(grey, np.nan))
         means["delta_colourfulness"] = means["colourfulness"] - results["real"]["colourfulness"]
         means["judge_fd"] = frechet_distance(real, _gaussian(measured.features[who], counts), root_of_real)
-    gan = results["gan"]
+    gan = results.get("gan", {})
     differences = {
         f"gan_minus_{other}": {metric: gan[metric] - results[other][metric] for metric in gan}
         for other in ("unet", "unet_gain")
+        if gan
     }
     return {**results, **differences}
 

@@ -27,7 +27,10 @@ UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetens
 
 
 def run(params: Params) -> None:
-    """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch)."""
+    """Write models/gan.safetensors, the generator, and plots/gan.csv (a row an epoch).
+
+    Without epochs the generator is the U-Net as it was, and evaluate leaves it out.
+    """
     seed_everything(params.seed)
     params = params.at(store.side(colouriser.TARGET))
     network, about = models.build_on(UNET, "colouriser")
@@ -101,6 +104,8 @@ def train(
         },
         measures=colouriser.MEASURES,
     )
+    if not params.gan.epochs:
+        return history, 0.0
     selection = Selection(params.gan.colourfulness)
     callbacks = [step, frechet, MovingAverage(params.gan.ema), history, selection, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)

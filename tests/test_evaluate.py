@@ -353,3 +353,22 @@ def test_one_picture_is_refused(study):
     store.write(Path("data/target"), {"name": "photos32", "classes": ["one"]}, {"test": coloured(1)})
     with pytest.raises(PipelineError, match=r"^data/target: given 1 test picture, needed at least 2; add pictures$"):
         evaluate.run(study)
+
+
+def test_a_run_without_a_gan_has_figures_of_the_unet_alone(study, capsys):
+    untrained = COLOURISER | {"encoder": "cifar10", "gan": {"epochs": 0}}
+    models.save(Path("models/gan.safetensors"), random_unet(), **untrained)
+    rows = pd.read_csv("plots/gan.csv")
+    rows[:0].to_csv("plots/gan.csv", index=False)
+    evaluate.run(study)
+    found = json.loads(Path("metrics/evaluate.json").read_text())
+    assert list(found) == ["real", "grey", "unet", "unet_gain", "measured_on"]
+    assert list(found["measured_on"]["sha256"]) == ["unet", "judge"]
+    assert {name.partition(".")[0] for name in np.load("plots/pictures.npz")} == {"real", "grey", "unet", "unet_gain"}
+    with Image.open("plots/grid.png") as grid:
+        assert grid.height == 4 * 132 - 4
+    with Image.open("plots/before_after.gif") as animation:
+        assert animation.n_frames == 3
+    printed = capsys.readouterr().out
+    assert "No GAN was trained." in printed
+    assert "the U-Net's skill is " in printed

@@ -278,10 +278,10 @@ def test_a_missing_key_is_named(tmp_path):
 
 @pytest.mark.parametrize("stage", ["download target", "pretrain judge", "train-unet", "train-gan", "evaluate"])
 def test_every_stage_refuses_a_bad_value_before_it_touches_anything(tmp_path, stage):
-    changed(tmp_path, "gan.epochs", 0)
+    changed(tmp_path, "unet.epochs", 0)
     command = [sys.executable, "-m", "pipeline", *stage.split()]
     environment = {"PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
-    assert result.stderr == "error: params.yaml: gan.epochs: given '0', allowed: greater than or equal to 1\n"
+    assert result.stderr == "error: params.yaml: unet.epochs: given '0', allowed: greater than or equal to 1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

@@ -20,19 +20,34 @@ def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_p
         train_gan.features("others")
 
 
-@pytest.mark.parametrize("rate", [0, 0.0004])
-def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
+def ready(tmp_path, monkeypatch, unet, **changes):
+    """Parameters of a short training, and a folder with all that it needs, in which it may write."""
     settings = params.load()
-    quick = settings.gan.model_copy(update={"epochs": 1, "batch_size": 4, "filters": 4, "colourfulness": 0.0})
+    quick = settings.gan.model_copy(update={"batch_size": 4, "filters": 4, "colourfulness": 0.0, **changes})
     monkeypatch.chdir(tmp_path)
     split = store.Split(*draw(16, 32, np.random.default_rng(0)))
     store.write(train_gan.colouriser.TARGET, {"name": "photos32"}, {"train": split, "validation": split})
     network = random_unet()
-    before = network.layers[0].state_dict()
-    models.save(train_gan.UNET, network, **COLOURISER | {"unet": {"encoder_learning_rate": rate}})
+    models.save(train_gan.UNET, network, **COLOURISER | {"unet": unet})
     models.save(train_gan.FEATURES, Classifier("resnet20", 3, 2), **CLASSIFIER)
-    train_gan.run(settings.model_copy(update={"gan": quick}))
+    return settings.model_copy(update={"gan": quick}), network
+
+
+@pytest.mark.parametrize("rate", [0, 0.0004])
+def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
+    settings, network = ready(tmp_path, monkeypatch, {"encoder_learning_rate": rate}, epochs=1)
+    before = network.layers[0].state_dict()
+    train_gan.run(settings)
     trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
     assert about["share"] > 0
     same = [torch.equal(tensor, before[name]) for name, tensor in trained.layers[0].state_dict().items()]
     assert all(same) == (rate == 0)
+
+
+def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatch):
+    settings, network = ready(tmp_path, monkeypatch, {}, epochs=0)
+    train_gan.run(settings)
+    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    assert about["gan"]["epochs"] == about["share"] == 0
+    assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in trained.state_dict().items())
+    assert (tmp_path / "plots/gan.csv").read_text().startswith("epoch,train_l1,")

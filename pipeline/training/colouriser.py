@@ -44,7 +44,8 @@ MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
 
 def save(name: str, network: nn.Module, history: History, params: Params, **about: Any) -> None:
     """Write plots/NAME.csv and plots/NAME_seconds.csv, a row an epoch, and models/NAME.safetensors."""
-    rows, seconds = pd.DataFrame(history.rows), clock(history.seconds)
+    columns = ["epoch", *history.parts, *history.measures]
+    rows, seconds = pd.DataFrame(history.rows, columns=columns), clock(history.seconds)
     write_all(
         {
             Path(f"plots/{name}.csv"): lambda path: rows.to_csv(path, index=False, lineterminator="\n"),
