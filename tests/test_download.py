@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline import download, params
-from pipeline.datasets import folder, store
+from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from tests import archives
 from tests.archives import checksum, draw, make_cifar10, make_imagenette, make_stl10
@@ -143,12 +143,12 @@ def test_grey_pictures_among_others_are_left_out_of_a_target_and_told(settings, 
     for role in ("encoder", "target"):
         run(role, settings, "folder")
         counts[role] = {split: len(store.read(Path("data", role), split).labels) for split in store.SPLITS}
-        told = [line for line in capsys.readouterr().err.splitlines() if "left out as grey" in line]
+        told = [line for line in capsys.readouterr().err.splitlines() if ", grey: " in line]
         grey = {split: counts["encoder"][split] - counts[role][split] for split in store.SPLITS}
         assert told == [
-            f"folder: every {split} picture but {grey[split]} of {counts['encoder'][split]}, left out as grey: "
-            "(a*, b*) less than 2 from grey, root mean square"
-            for split in folder.PRECEDENCE
+            f"folder, {split}: left out: {grey[split]} of {counts['encoder'][split]} pictures, grey: "
+            "their (a*, b*) are less than 2 from grey, root mean square"
+            for split in store.SPLITS
             if grey[split]
         ]
     assert sum(counts["encoder"].values()) - sum(counts["target"].values()) == 7

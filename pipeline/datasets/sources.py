@@ -88,16 +88,16 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
         case "none":
             about, splits = {"name": name}, {}
     if coloured:
-        splits = {split: _with_colours(splits[split], f"{name}: every {split} picture") for split in splits}
+        splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
     store.write(folder, about, splits)
 
 
-def _with_colours(split: Split, what: str) -> Split:
+def _with_colours(split: Split, data: str, name: str) -> Split:
     """A split without its grey pictures, which is told on stderr; refused if the others have no colours either."""
     chosen = colours.coloured(split)
     kept = split.take(chosen) if chosen.size else split
-    colours.require(kept.pictures, what)
+    colours.require(kept.pictures, f"{data}: every {name} picture")
     if grey := len(split.labels) - len(kept.labels):
-        rule = f"(a*, b*) less than {colours.LEAST} from grey, root mean square"
-        print(f"{what} but {grey:,} of {len(split.labels):,}, left out as grey: {rule}", file=sys.stderr)
+        rule = f"their (a*, b*) are less than {colours.LEAST} from grey, root mean square"
+        print(f"{data}, {name}: left out: {grey:,} of {len(split.labels):,} pictures, grey: {rule}", file=sys.stderr)
     return kept
