@@ -18,9 +18,9 @@ import traceback
 import warnings
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 from pipeline.errors import PipelineError, Stopped
+from pipeline.training.place import Place
 
 # How the names of variables begin that libraries would read: of Typer, tqdm, fastai, matplotlib, torch, scikit-learn,
 # SciPy, pandas, and, for the page, Gradio, Hugging Face and uvicorn.
@@ -36,14 +36,6 @@ UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resourc
 # looks for many milliseconds: should another program have taken a core from the one that it waits for, it keeps the
 # other core from both. To sleep at once takes longer, too, for each waking waits for its turn (docs/experiments.md).
 SPINS = "10000"
-
-
-class Place(NamedTuple):
-    """Of a process, among those that work on one thing together."""
-
-    rank: int  # from 0
-    count: int  # of all of them
-    local: int  # its rank among those on the same machine
 
 
 stand_in: Path | None = None  # for a home folder that is not there; it goes with the process

@@ -19,11 +19,11 @@ import torch
 from torch import distributed
 
 from pipeline import environment, files
-from pipeline.environment import Place
 from pipeline.errors import PipelineError
 from pipeline.lock import FOLDER, Held, hold
 from pipeline.training import processes
 from pipeline.training.checkpoint import folder
+from pipeline.training.place import Place
 from pipeline.training.processes import Lost
 
 WAY_OUT = "work in a copy of the project on a local disk"

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.environment import Place
 from pipeline.errors import PipelineError
+from pipeline.training.place import Place
 
 Anything = TypeVar("Anything")
 
