@@ -27,7 +27,7 @@ def describe(folder: Path) -> str:
         case "none":
             return "none, the encoder starts from random weights"
         case "imagenet":
-            return f"imagenet, weights of a {about['architecture']}"
+            return f"imagenet, weights of {about['architecture']}"
         case name:
             counts = [f"{len(store.read(folder, split).labels):,} {split}" for split in store.SPLITS]
             size, classes = about["size"], len(about["classes"])

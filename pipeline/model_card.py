@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import report
-from pipeline.datasets.sources import LICENCES
+from pipeline.datasets.sources import LICENCES, SEEN
 from pipeline.errors import printable
 from pipeline.files import sha256
 
@@ -63,7 +63,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
     """
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
     page = PAGE.format(
-        **about,
+        **about | {"encoder": ": ".join(filter(None, (about["encoder"], SEEN.get(about["encoder"]))))},
         name=printable(path.stem),
         file=printable(file),
         how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),

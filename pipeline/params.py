@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,7 +22,6 @@ from pipeline.errors import ParamsError
 
 DatasetName = Literal["cifar10", "stl10", "imagenette", "photos32", "photos96", "folder"]
 EncoderName = DatasetName | Literal["imagenet", "none"]
-Architecture = Literal["vgg8", "resnet20", "resnet18", "resnet34"]
 
 
 def _printable(value: Any) -> Any:
@@ -47,6 +47,18 @@ def _by_side(number: Any) -> Any:
     return Annotated[Annotated[number, Tag(ONE)] | several, kind]
 
 
+def _one_of(*names: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names and not re.fullmatch("timm/[a-z0-9_]+", value):
+            raise ValueError(f"{', '.join(names)}, timm/NAME")
+        return value
+
+    return AfterValidator(check)
+
+
+PUBLISHED = "resnet18", "resnet34"  # by torchvision
+Published = Annotated[str, _one_of(*PUBLISHED)]
+Architecture = Annotated[str, _one_of("vgg8", "resnet20", *PUBLISHED)]
 Text = Annotated[str, BeforeValidator(_printable)]
 Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
 BatchSize = _by_side(Annotated[int, Field(ge=2, le=1_000_000)])  # batch normalisation needs two
@@ -81,7 +93,7 @@ class Case(Section):
 
 
 class Archive(Section):
-    """A file to fetch: the first URL that works, http, https, file or a path, checked against its checksum."""
+    """A file to fetch: the first URL that works, http, https, hub, file or a path, checked against its checksum."""
 
     urls: Annotated[list[Text], Field(min_length=1)]
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
@@ -94,9 +106,11 @@ class Imagenette(Archive):
 
 
 class ImageNetWeights(Archive):
-    """torchvision's weights for ImageNet, and the architecture they belong to."""
+    """Weights for ImageNet, the architecture they belong to, and what they expect to be done to RGB in [0, 1]."""
 
-    architecture: Literal["resnet18", "resnet34"]
+    architecture: Published
+    mean: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)]
+    deviation: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=3, max_length=3)]
 
 
 class Folder(Section):
@@ -126,10 +140,16 @@ class Classifier(Training):
     weight_decay: Fraction
 
 
+class Encoder(Classifier):
+    """That of the encoder, and how many training pictures, the first ones, it leaves out."""
+
+    leave_out: Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
 class Pretrain(Section):
     """The classifiers: the encoder of the U-Net, the features in the GAN's loss and the judge of the evaluation."""
 
-    encoder: Classifier
+    encoder: Encoder
     features: Classifier
     judge: Classifier
 
@@ -216,6 +236,14 @@ class Params(Section):
             if unknown := [case for case in part.cases if case not in self.cases]:
                 key = f"study.parts.{name}.cases"
                 raise ValueError(f"{key}: given {unknown[0]!r}, allowed: {', '.join(self.cases)}")
+        return self
+
+    @model_validator(mode="after")
+    def _none_or_all_are_left_out(self) -> "Params":
+        left_out = self.pretrain.encoder.leave_out
+        if 0 < left_out < self.images:
+            allowed = f"0, or images, {self.images}, and more: what the colouriser trains on is left out whole"
+            raise ValueError(f"pretrain.encoder.leave_out: given {left_out}, allowed: {allowed}")
         return self
 
     def roles(self) -> Case:

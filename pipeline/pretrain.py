@@ -1,13 +1,11 @@
 """Stage 2: pretrain classifiers: the encoder, of greyscale pictures, the features and the judge, of colour pictures."""
 
 import json
-import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import Tensor, nn
@@ -16,8 +14,9 @@ from pipeline import models
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
+from pipeline.networks import weights
 from pipeline.networks.classifier import Classifier
-from pipeline.networks.encoder import fold_to_grey
+from pipeline.networks.encoder import check_side
 from pipeline.params import Classifier as Settings
 from pipeline.params import Params
 from pipeline.training import processes
@@ -48,8 +47,8 @@ INPUTS: dict[str, tuple[int, Prepare]] = {
 def run(name: Name, params: Params) -> None:
     """Write models/NAME.safetensors, plots/NAME.csv, plots/NAME_seconds.csv (a row an epoch) and metrics/NAME.json.
 
-    What the data set of that role is decides: pictures are trained on, `imagenet` gives torchvision's weights, and
-    `none` random ones.
+    What the data set of that role is decides: pictures are trained on, `imagenet` gives those of its file, and `none`
+    random ones.
     """
     seed_everything(params.seed)
     settings: Settings = getattr(params.pretrain, name)
@@ -62,7 +61,8 @@ def run(name: Name, params: Params) -> None:
         case "none":
             network = Classifier(architecture, channels=1, classes=2)
         case "imagenet":
-            network = _imagenet(architecture, DATA[name] / "weights.pth")
+            (path,) = (path for path in store.files(DATA[name]) if path.name in store.WEIGHTS)
+            network = weights.load(path, architecture, data["mean"], data["deviation"])
         case _:
             settings = settings.at(store.side(DATA[name]))
             identified = {"seed": params.seed, "pretrain": {name: settings.model_dump()}}
@@ -101,17 +101,6 @@ def run(name: Name, params: Params) -> None:
     print(f"{name}: {architecture}, {data['name']}: {result}")
 
 
-def _imagenet(architecture: str, weights: Path) -> Classifier:
-    """Torchvision's classifier of ImageNet, for greyscale pictures."""
-    network = Classifier(architecture, channels=1, classes=1000)
-    try:
-        network.load_state_dict(fold_to_grey(torch.load(weights, weights_only=True)))
-    except (RuntimeError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, EOFError):
-        way_out = "see datasets.imagenet in params.yaml"
-        raise PipelineError(f"{weights}: not torchvision's ImageNet weights of a {architecture}; {way_out}") from None
-    return network
-
-
 def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Callback) -> tuple[Classifier, History]:
     """Train a classifier with Muon, on labels smoothed by a tenth (Szegedy et al. 2016, section 7).
 
@@ -125,9 +114,11 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     classes = len(data["classes"])
     if classes == 1:  # nothing to tell apart: learn which way up the pictures are
         classes, prepare = 4, _after_turn(prepare)
+    training = pictures(name, settings)
+    check_side(settings.architecture, training.pictures.shape[1])
     network = Classifier(settings.architecture, channels, classes)
     batches = loaders(
-        store.read(DATA[name], "train"),
+        training,
         store.read(DATA[name], "validation"),
         prepare,
         flip_shift_and_cut,
@@ -142,6 +133,24 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
     schedule = warm_up_and_decay(settings.learning_rate)
     learner(batches, network, loss, muon, [history, *callbacks]).fit(settings.epochs, cbs=schedule)
     return network, history
+
+
+def pictures(name: Name, settings: Settings) -> store.Split:
+    """The training pictures, but for those that the encoder leaves out.
+
+    Args:
+        name: encoder, features or judge.
+        settings: its own.
+
+    Raises:
+        PipelineError: none are left.
+    """
+    split = store.read(DATA[name], "train")
+    left_out = settings.leave_out if name == "encoder" else 0
+    if left_out and left_out >= len(split.pictures):
+        given = f"pretrain.encoder.leave_out: given {left_out}, allowed here: up to {len(split.pictures) - 1}"
+        raise PipelineError(f"{given}, for there are {len(split.pictures)} training pictures; lower it, and images")
+    return split.after(left_out)
 
 
 def _after_turn(prepare: Prepare) -> Prepare:

@@ -80,7 +80,7 @@ def train(
     batches = colouriser.batches(params, params.gan.batch_size, flip)
     _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
     network.trains_both_ways = True
-    body, _ = encoder.build(architecture, channels=1)
+    body = encoder.build(architecture, channels=1).body
     body.load_state_dict(network.layers[0].state_dict())
     discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)

@@ -10,6 +10,7 @@ from torch.nn import Parameter
 
 from pipeline import models
 from pipeline.datasets import store
+from pipeline.networks.encoder import check_side
 from pipeline.networks.generator import unet
 from pipeline.params import Params
 from pipeline.training import colouriser, processes
@@ -33,8 +34,10 @@ def on_encoder(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
 def run(params: Params) -> None:
     """Write models/unet.safetensors and plots/unet.csv (a row an epoch)."""
     seed_everything(params.seed)
-    params = params.at(store.side(colouriser.TARGET))
+    side = store.side(colouriser.TARGET)
+    params = params.at(side)
     network, about = on_encoder(params.unet.dropout)
+    check_side(about["architecture"], side)
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])
     history = train(params, network, checkpoint)

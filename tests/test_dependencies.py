@@ -101,10 +101,17 @@ def checksums() -> bool:
 def resnet_layers() -> bool:
     import torchvision.models
 
-    from pipeline.networks.encoder import TORCHVISION_LAYERS
-
     names = [name for name, _ in torchvision.models.resnet18().named_children()]
-    return names[: len(TORCHVISION_LAYERS)] == list(TORCHVISION_LAYERS) and names[-1] == "fc"
+    return names == ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc"]
+
+
+def timm_features() -> bool:
+    import timm
+
+    network = timm.create_model("test_resnet")
+    return {"module", "num_chs", "reduction"} <= set(
+        network.feature_info[-1]
+    ) and "classifier" in network.pretrained_cfg
 
 
 def tar_headers() -> bool:
@@ -164,7 +171,8 @@ RELIED_ON = {
     "fastai's OptimWrapper hands state_dict on to torch's optimiser (training/checkpoint.py)": optimiser_wrapper,
     "torch moves many tensors towards others at once by _foreach_lerp_ (training/average.py)": lerp,
     "torch saves a zip file with the checksum of each part (training/checkpoint.py)": checksums,
-    "torchvision's names of a ResNet's layers (networks/encoder.py)": resnet_layers,
+    "torchvision's names of a ResNet's layers (networks/published.py)": resnet_layers,
+    "timm says where a network's features are, how small and how many (networks/published.py)": timm_features,
     "tarfile makes each header by TarInfo.frombuf (datasets/archive.py)": tar_headers,
     "urllib3's Retry bounds what a server's Retry-After asks for (datasets/archive.py)": retries,
     "urllib3's answer knows how many bytes are still to come (datasets/archive.py)": length,

@@ -78,11 +78,12 @@ def test_encoders_without_pictures(settings, capsys):
     assert json.loads(Path("data/encoder/about.json").read_text()) == {"name": "none"}
     assert run("encoder", settings, "2-high") == {"about.json", "weights.pth"}
     about = store.read_about(Path("data/encoder"))
-    assert (about["name"], about["architecture"]) == ("imagenet", "resnet18")
+    assert (about["name"], about["architecture"]) == ("imagenet", "timm/efficientnet_lite0")
+    assert "labels" in about["seen"]
     assert Path("data/encoder/weights.pth").read_bytes() == b"weights"
     assert capsys.readouterr().out.splitlines() == [
         "data/encoder: none, the encoder starts from random weights",
-        "data/encoder: imagenet, weights of a resnet18",
+        "data/encoder: imagenet, weights of timm/efficientnet_lite0",
     ]
 
 

@@ -73,9 +73,12 @@ def test_an_encoder_of_nothing_has_random_weights_and_no_accuracy(settings, tmp_
     assert pd.read_csv(tmp_path / "plots/encoder.csv").empty
 
 
+ABOUT = {"name": "imagenet", "architecture": "resnet18", "mean": [0.5, 0.5, 0.5], "deviation": [0.2, 0.2, 0.2]}
+
+
 def imagenet(folder, weights) -> None:
     folder.mkdir(parents=True)
-    (folder / "about.json").write_text(json.dumps({"name": "imagenet", "architecture": "resnet18"}))
+    (folder / "about.json").write_text(json.dumps(ABOUT))
     torch.save(weights, folder / "weights.pth")
 
 
@@ -103,7 +106,7 @@ def test_an_encoder_of_imagenet_has_torchvisions_weights_and_a_unet_stands_on_it
 )
 def test_other_weights_than_imagenets_are_refused_in_one_line(settings, tmp_path, make_weights):
     imagenet(tmp_path / "data/encoder", make_weights())
-    with pytest.raises(PipelineError, match="not torchvision's ImageNet weights of a resnet18") as caught:
+    with pytest.raises(PipelineError, match="not ImageNet weights of a resnet18") as caught:
         pretrain.run("encoder", settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "models").exists()
@@ -115,6 +118,19 @@ def test_weights_that_would_run_something_are_refused_and_do_not(settings, tmp_p
             return (tmp_path / "went off").touch, ()
 
     imagenet(tmp_path / "data/encoder", Bomb())
-    with pytest.raises(PipelineError, match="not torchvision's ImageNet weights of a resnet18"):
+    with pytest.raises(PipelineError, match="not ImageNet weights of a resnet18"):
         pretrain.run("encoder", settings)
     assert not (tmp_path / "went off").exists()
+
+
+def test_the_first_pictures_are_left_out_of_the_encoders_training_alone(settings):
+    write_pictures("encoder", classes=4)
+    chosen = settings.pretrain.encoder.model_copy(update={"leave_out": 500})
+    everything = store.read(pretrain.DATA["encoder"], "train")
+    left = pretrain.pictures("encoder", chosen)
+    np.testing.assert_array_equal(left.pictures, everything.pictures[500:])
+    np.testing.assert_array_equal(left.labels, everything.labels[500:])
+    shared = set(map(bytes, left.pictures)) & set(map(bytes, everything.first(500).pictures))
+    assert not shared
+    with pytest.raises(PipelineError, match=r"^pretrain\.encoder\.leave_out: given 560, allowed here: up to 559, "):
+        pretrain.pictures("encoder", chosen.model_copy(update={"leave_out": 560}))

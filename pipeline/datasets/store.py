@@ -3,7 +3,7 @@
 about.json            name, classes, licence
 SPLIT.npy             pictures, uint8 (N, H, W, 3), sRGB; SPLIT is train, validation or test
 SPLIT_labels.npy      class of each picture, int64 (N,)
-weights.pth           instead of pictures, if the source has weights
+weights.pth           instead of pictures, if the source has weights; or weights.safetensors
 """
 
 import json
@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import keep
 
 SPLITS = ("train", "validation", "test")
+WEIGHTS = ("weights.pth", "weights.safetensors")
 BLOCK = 64  # pictures that are written at a time
 
 
@@ -34,6 +35,10 @@ class Split(NamedTuple):
     def take(self, chosen: np.ndarray) -> "Split":
         """The pictures with these indices, in their order."""
         return Split(self.pictures.take(chosen, axis=0), self.labels[chosen])
+
+    def after(self, count: int) -> "Split":
+        """All but the first pictures."""
+        return Split(self.pictures[count:], self.labels[count:])
 
 
 def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
@@ -77,7 +82,8 @@ def _save(path: Path, pictures: np.ndarray) -> None:
 def files(folder: Path) -> list[Path]:
     """What a data set consists of, as far as it is there; programs may have left other files in its folder."""
     arrays = [f"{split}{end}.npy" for split in SPLITS for end in ("", "_labels")]
-    return [folder / name for name in ("about.json", "weights.pth", *arrays) if (folder / name).is_file()]
+    names = ("about.json", *WEIGHTS, *arrays)
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """Encoders: bodies of classifiers, as a plain `nn.Sequential` in which `DynamicUnet` finds its skip connections."""
 
-import torch
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from pipeline.colour import l_to_grey
+from pipeline.errors import PipelineError
+from pipeline.networks.published import DEEPEST, Mean, chain
 
 
 class BasicBlock(nn.Module):
@@ -68,7 +73,7 @@ def _initialised(body: nn.Sequential) -> nn.Sequential:
 
 
 class StandardiseGrey(nn.Module):
-    """Lightness, in [-1, 1], → grey values as the ImageNet weights of torchvision expect them: mean 0, deviation 1."""
+    """Lightness, in [-1, 1], → grey values as published weights expect them: mean 0, deviation 1."""
 
     mean, deviation = 0.449, 0.226  # the averages over the three channels
 
@@ -77,54 +82,54 @@ class StandardiseGrey(nn.Module):
         return (l_to_grey(l) - self.mean) / self.deviation
 
 
-TORCHVISION_LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+class Encoder(NamedTuple):
+    """An encoder, with what a classifier puts between it and its head.
+
+    body: the layers, in which `DynamicUnet` finds its skip connections.
+    neck: what the body puts out → (N, width).
+    width: how many numbers the head decides by.
+    places: what the library of a published network calls its layers → where they are in a `Classifier`.
+    """
+
+    body: nn.Sequential
+    neck: nn.Module
+    width: int
+    places: Mapping[str, str] = MappingProxyType({})
 
 
-def torchvision_resnet(architecture: str, channels: int) -> nn.Sequential:
-    """Torchvision's resnet18 or resnet34 with the given number of input channels, random weights, no head."""
-    import torchvision.models
-
-    network = getattr(torchvision.models, architecture)()
-    network.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
-    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    body = [getattr(network, layer) for layer in TORCHVISION_LAYERS]
-    return nn.Sequential(StandardiseGrey(), *body) if channels == 1 else nn.Sequential(*body)
-
-
-def build(architecture: str, channels: int) -> tuple[nn.Sequential, int]:
-    """An encoder with random weights, and the number of channels it puts out.
+def build(architecture: str, channels: int) -> Encoder:
+    """An encoder with random weights.
 
     Args:
-        architecture: vgg8, resnet20, resnet18 or resnet34.
+        architecture: vgg8, resnet20, torchvision's resnet18 or resnet34, or timm/NAME.
         channels: 1 takes lightness in [-1, 1], 3 takes RGB in [0, 1].
+
+    Raises:
+        PipelineError: timm has no such network, or none that can be a U-Net's encoder.
     """
     match architecture:
         case "vgg8":
-            return vgg8(channels), 256
+            return Encoder(vgg8(channels), Mean(), 256)
         case "resnet20":
-            return resnet20(channels), 64
+            return Encoder(resnet20(channels), Mean(), 64)
         case _:
-            return torchvision_resnet(architecture, channels), 512
+            return _published(architecture, channels)
 
 
-def fold_to_grey(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Torchvision's ImageNet weights of a ResNet, rewritten for the one grey channel and the names of `Classifier`.
+def _published(architecture: str, channels: int) -> Encoder:
+    body, neck, head, width = chain(architecture, channels)
+    first = [StandardiseGrey()] if channels == 1 else []
+    places = {name: f"body.{place}" for place, name in enumerate(body, len(first))}
+    places |= {name: f"neck.{place}" for place, name in enumerate(neck)} | {head: "head"}
+    return Encoder(nn.Sequential(*first, *body.values()), nn.Sequential(*neck.values()), width, places)
 
-    The weights expect (grey − mean_c) / deviation_c in each channel c, and `StandardiseGrey` gives (grey − m) / s; so
-    the first convolution becomes Σ_c w_c · s / deviation_c, and what the different means add, a constant in each output
-    channel, goes into the mean of the batch normalisation behind it. Away from the zero-padded border this is exact.
+
+def check_side(architecture: str, side: int) -> None:
+    """See that pictures are large enough for an encoder.
+
+    Raises:
+        PipelineError: they are not.
     """
-    mean = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
-    deviation = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
-    colour = weights["conv1.weight"]  # (64, 3, 7, 7)
-    constant = (colour * (StandardiseGrey.mean - mean) / deviation).sum((1, 2, 3))  # (64,)
-    folded = weights | {
-        "conv1.weight": (colour * StandardiseGrey.deviation / deviation).sum(1, keepdim=True),  # (64, 1, 7, 7)
-        "bn1.running_mean": weights["bn1.running_mean"] - constant,
-    }
-    places = {name: f"body.{place + 1}" for place, name in enumerate(TORCHVISION_LAYERS)} | {"fc": "head"}
-    renamed = {}
-    for name, tensor in folded.items():
-        layer, _, rest = name.partition(".")
-        renamed[f"{places[layer]}.{rest}"] = tensor
-    return renamed
+    if architecture.startswith("timm/") and side < DEEPEST:
+        allowed = f"allowed for {architecture}: {DEEPEST} pixels and more"
+        raise PipelineError(f"given pictures of {side} pixels, {allowed}; choose another architecture or pictures")

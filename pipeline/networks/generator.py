@@ -53,7 +53,7 @@ def unet(architecture: str, *, dropout: float = 0) -> nn.Module:
         dropout: share of the channels that training leaves out, behind the encoder and each block of the decoder
             (Tompson et al. 2015, section 3.2), lest it soon know few pictures by heart.
     """
-    body, _ = encoder.build(architecture, channels=1)
+    body = encoder.build(architecture, channels=1).body
     network = BothWays(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
     layers = []
     for layer in network.layers[:-1]:  # the last one wraps the result in a tensor subclass, which nothing needs

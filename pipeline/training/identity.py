@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 # The schema and the errors are everywhere and change no result.
 EVERYWHERE = {Path("pipeline/params.py"), Path("pipeline/errors.py")}
 
-LIBRARIES = "fastai", "numpy", "scipy", "torch", "torchvision"
+LIBRARIES = "fastai", "numpy", "scipy", "timm", "torch", "torchvision"
 SWITCHES = (  # by which users have libraries compute in another way
     "CUBLAS_WORKSPACE_CONFIG",
     "DNNL_DEFAULT_FPMATH_MODE",
