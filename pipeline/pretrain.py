@@ -11,7 +11,7 @@ from fastai.learner import Learner
 from torch import Tensor, nn
 
 from pipeline import models
-from pipeline.datasets import store
+from pipeline.datasets import colours, store
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.networks import weights
@@ -138,6 +138,8 @@ def train(name: Name, settings: Settings, data: dict[str, Any], *callbacks: Call
 def pictures(name: Name, settings: Settings) -> store.Split:
     """The training pictures, but for those that the encoder leaves out.
 
+    A colouriser is not given grey ones, so as many with colours are left out, and the grey ones between them.
+
     Args:
         name: encoder, features or judge.
         settings: its own.
@@ -146,11 +148,15 @@ def pictures(name: Name, settings: Settings) -> store.Split:
         PipelineError: none are left.
     """
     split = store.read(DATA[name], "train")
-    left_out = settings.leave_out if name == "encoder" else 0
-    if left_out and left_out >= len(split.pictures):
-        given = f"pretrain.encoder.leave_out: given {left_out}, allowed here: up to {len(split.pictures) - 1}"
-        raise PipelineError(f"{given}, for there are {len(split.pictures)} training pictures; lower it, and images")
-    return split.after(left_out)
+    if name != "encoder" or not settings.leave_out:
+        return split
+    coloured = colours.coloured(split)
+    if settings.leave_out >= len(coloured):
+        given = f"pretrain.encoder.leave_out: given {settings.leave_out}, allowed here: up to {len(coloured) - 1}"
+        raise PipelineError(
+            f"{given}, for there are {len(coloured)} training pictures with colours; lower it, and images"
+        )
+    return split.after(coloured[settings.leave_out])
 
 
 def _after_turn(prepare: Prepare) -> Prepare:

@@ -128,9 +128,19 @@ def test_the_first_pictures_are_left_out_of_the_encoders_training_alone(settings
     chosen = settings.pretrain.encoder.model_copy(update={"leave_out": 500})
     everything = store.read(pretrain.DATA["encoder"], "train")
     left = pretrain.pictures("encoder", chosen)
+    assert pretrain.pictures("encoder", chosen.model_copy(update={"leave_out": 0})).pictures.shape == (560, 16, 16, 3)
     np.testing.assert_array_equal(left.pictures, everything.pictures[500:])
     np.testing.assert_array_equal(left.labels, everything.labels[500:])
     shared = set(map(bytes, left.pictures)) & set(map(bytes, everything.first(500).pictures))
     assert not shared
     with pytest.raises(PipelineError, match=r"^pretrain\.encoder\.leave_out: given 560, allowed here: up to 559, "):
         pretrain.pictures("encoder", chosen.model_copy(update={"leave_out": 560}))
+
+
+def test_grey_pictures_which_no_colouriser_is_given_do_not_count_among_those_left_out(settings):
+    pictures, labels = draw(60, 16, np.random.default_rng(0))
+    pictures[:20] = 90
+    split = store.Split(pictures, labels)
+    store.write(pretrain.DATA["encoder"], {"name": "stripes"}, {"train": split, "validation": split})
+    chosen = settings.pretrain.encoder.model_copy(update={"leave_out": 30})
+    np.testing.assert_array_equal(pretrain.pictures("encoder", chosen).pictures, pictures[50:])
