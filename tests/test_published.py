@@ -15,6 +15,7 @@ from pipeline.networks import encoder
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 from tests.archives import draw
+from tests.painters import COLOURISER
 
 FAMILIES = ["timm/resnet18", "timm/efficientnet_lite0", "timm/convnext_atto", "timm/mobilenetv3_small_050"]
 SMALLEST = ["timm/test_resnet", "timm/test_efficientnet", "timm/test_convnext", "timm/mobilenetv3_small_050"]
@@ -89,7 +90,7 @@ class Cut(Callback):
 def settings(tmp_path, monkeypatch):
     """params.yaml with an epoch of everything, and two of the U-Net; data of sixteen pictures."""
     checked = params.load()
-    few = {"epochs": 1, "batch_size": 8, "architecture": None}
+    few = {"epochs": 1, "batch_size": 8}
     classifiers = checked.pretrain.model_copy(update={"encoder": checked.pretrain.encoder.model_copy(update=few)})
     short = checked.unet.model_copy(update={"epochs": 2, "batch_size": 8})
     monkeypatch.chdir(tmp_path)
@@ -101,9 +102,7 @@ def settings(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("architecture", SMALLEST)
-def test_an_encoder_of_timm_is_trained_goes_on_is_exported_and_colourises(
-    settings, tmp_path, monkeypatch, architecture
-):
+def test_on_an_encoder_of_timm_a_unet_is_trained_and_goes_on(settings, tmp_path, monkeypatch, capsys, architecture):
     chosen = settings.pretrain.encoder.model_copy(update={"architecture": architecture})
     settings = settings.model_copy(update={"pretrain": settings.pretrain.model_copy(update={"encoder": chosen})})
     pretrain.run("encoder", settings)
@@ -117,15 +116,23 @@ def test_an_encoder_of_timm_is_trained_goes_on_is_exported_and_colourises(
     with pytest.raises(PowerCut):
         train_unet.run(settings)
     monkeypatch.setattr(train_unet, "train", train)
+    capsys.readouterr()
     train_unet.run(settings)
+    assert "epoch 1/2" not in capsys.readouterr().out
     assert file.read_bytes() == whole
     _, about = models.load(file, "colouriser")
     assert (about["architecture"], about["encoder"]) == (architecture, "stripes")
 
+
+@pytest.mark.parametrize("architecture", SMALLEST)
+def test_a_unet_on_an_encoder_of_timm_is_exported_and_colourises(tmp_path, architecture):
+    torch.manual_seed(0)
+    network, file = unet(architecture), tmp_path / "unet.safetensors"
+    nn.init.normal_(network.layers[-1][0].weight, 0, 0.1)
+    models.save(file, network, **COLOURISER | {"architecture": architecture})
     export.run(str(file), None)  # which sees that both compute the same
-    assert architecture in (tmp_path / "models/unet.onnx.md").read_text()
+    assert architecture in (tmp_path / "unet.onnx.md").read_text(encoding="utf-8")
     grey = Image.fromarray(draw(1, 40, np.random.default_rng(1))[0][0]).convert("L")
-    coloured = [
-        np.asarray(Colouriser.load(file.with_suffix(ending))(grey), int) for ending in (".onnx", ".safetensors")
-    ]
+    coloured = [np.asarray(Colouriser.load(file.with_suffix(kind))(grey), int) for kind in (".onnx", ".safetensors")]
     assert np.abs(coloured[0] - coloured[1]).max() <= 1
+    assert np.ptp(coloured[0], axis=2).any()
