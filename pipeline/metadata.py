@@ -74,7 +74,7 @@ def decode(strings: Mapping[str, str], path: Path, kind: str) -> dict[str, Any]:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "what it says about itself"
-        raise not_a_model(path, f"{where}: {fault['msg']}") from None
+        raise not_a_model(path, f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
 
 
 def seal(onnx: bytes) -> bytes:

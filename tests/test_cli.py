@@ -55,8 +55,8 @@ def test_an_unknown_role_is_refused_with_the_roles_that_there_are(tmp_path):
     ("command", "way_out"),
     [
         ("pretrain encoder", "run `python -m pipeline download encoder`"),
-        ("train-unet", "run `dvc repro`"),
-        ("train-gan", "run `dvc repro`"),
+        ("train-unet", "run `python -m pipeline download target`"),
+        ("train-gan", "run `python -m pipeline download target`"),
         ("evaluate", "run `python -m pipeline download target`"),
         ("report", "run `dvc repro`"),
     ],

@@ -61,10 +61,8 @@ def alone(far: float) -> FrechetLoss:
     """The loss, of weight 2, about to see 200 real pictures of three features, and painted ones so far from them."""
     loss = FrechetLoss(nn.Identity(), weight=2)
     real = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-    device = torch.device("cpu")
-    loss.learn = SimpleNamespace(
-        training=True, pred=real + far, y=real, loss_grad=torch.ones(()), dls=SimpleNamespace(device=device)
-    )
+    data = SimpleNamespace(device=torch.device("cpu"), train=SimpleNamespace(batch_size=len(real), share=1.0))
+    loss.learn = SimpleNamespace(training=True, pred=real + far, y=real, loss_grad=torch.ones(()), dls=data)
     loss._features = lambda ab: ab
     loss.before_fit()
     return loss

@@ -57,7 +57,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix not in (".lock", ".pt")
+        if path.is_file() and path.suffix not in (".lock", ".pt") and not path.name.endswith("_seconds.csv")
     }
 
 

@@ -90,7 +90,7 @@ def judge(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("architecture", "vgg", "architecture: Input should be 'vgg8'"),
+        ("architecture", "vgg", "architecture: vgg8, resnet20, "),
         ("architecture", None, "architecture: Field required"),
         ("channels", 2, "channels: Input should be 1 or 3"),
         ("channels", "x", "channels: Input should be 1 or 3"),

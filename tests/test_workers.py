@@ -14,11 +14,13 @@ from pipeline.datasets import workers
 from pipeline.errors import PipelineError
 
 LONG = """
+import signal
 import sys
 from pipeline.datasets import workers
 from tests.test_workers import say_and_wait
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
     workers.cores = lambda: 2
     try:
         list(workers.each(say_and_wait, [sys.argv[1]] * 10_000))
