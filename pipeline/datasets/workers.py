@@ -90,11 +90,11 @@ def _end_with(stays_open: Connection) -> None:
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
     """Processes that start meanwhile never hear of Ctrl-C: until one is ready, it would end in a traceback."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
         yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -39,7 +39,7 @@ def report() -> None:
         {
             RUNS: lambda path: runs.to_csv(path, index=False, lineterminator="\n"),
             SAID: lambda path: sentences.to_csv(path, index=False, lineterminator="\n"),
-            PAGE: lambda path: path.write_text(content, encoding="utf-8", newline="\n"),
+            PAGE: lambda path: path.write_bytes(content.encode()),
         }
     )
     for claim in said:

@@ -150,7 +150,7 @@ def _follow(command: list[str], log: TextIO, label: str) -> None:
 def _stop(running: subprocess.Popen) -> None:
     """Stop DVC and what it runs, so that they leave a checkpoint and no copy of the project."""
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # by DVC, too, as a shell has it in the background
-    if GROUP:
+    if hasattr(os, "killpg"):
         os.killpg(running.pid, signal.SIGTERM if ignored else signal.SIGINT)
     else:
         running.terminate()
