@@ -77,7 +77,8 @@ def _unfinished(folder: Path) -> Iterator[BinaryIO]:
         finally:
             file.close()
             path.unlink(missing_ok=True)
-            _begun.discard(path)
+            with _beginning:  # where `give_up` was called, what fails without its file waits here for the end
+                _begun.discard(path)
 
 
 def give_up() -> None:

@@ -92,6 +92,7 @@ def result(path, kind, made=MADE):
     photograph = reading.read(path)
     target = path.with_name("result")
     pages = [page.opaque.convert("RGB") for page in photograph.pages]
+    target.touch()
     told = photograph.told + writing.save(pages, target, writing.fit(kind, photograph), photograph.carried, made)
     return target, told
 
@@ -284,6 +285,7 @@ def test_what_just_fits_a_jpeg_is_kept_all_together(tmp_path):
     path = source(tmp_path / "a.png", "PNG", Tags("<", {0x010E: description}, []), packet)
     photograph = reading.read(path)
     carries = [photograph.carried[0]._replace(comment=b"z" * 65_000, iptc=b"\x1c" * 60_001)]
+    (tmp_path / "result").touch()
     assert writing.save([Image.new("RGB", (4, 4))], tmp_path / "result", "JPEG", carries, MADE) == []
     assert tags_of(tmp_path / "result").directory[0x010E] == description
     with Image.open(tmp_path / "result") as picture:

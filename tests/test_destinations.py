@@ -30,6 +30,7 @@ def result(name):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Made(source="0", models=("0",), size=64, version="1")
+    path.touch()
     writing.save([Image.new("RGB", (4, 4))], path, "PNG", made=made)
     return path
 

@@ -24,6 +24,7 @@ def shown(photograph):
 def written(path, photograph, kind):
     """The result of a photograph, if a network gave it the colours that it has."""
     kind = writing.fit(kind, photograph)
+    path.touch()
     told = writing.save([tones.to_rgb(page) for page in photograph.pages], path, kind, photograph.carried)
     return Image.open(path), told
 
@@ -61,6 +62,7 @@ def test_frames_of_which_some_are_transparent_make_one_animation(tmp_path):
     pages = [page.opaque.convert("RGB") for page in photograph.pages]
     pages[1].putalpha(photograph.pages[1].alpha)
     for kind in ("PNG", "WEBP"):
+        (tmp_path / "result").touch()
         writing.save(pages, tmp_path / "result", kind, photograph.carried)
         with Image.open(tmp_path / "result") as result:
             alphas = []

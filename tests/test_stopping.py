@@ -99,3 +99,39 @@ def test_a_signal_ends_it_whatever_it_is_at_and_the_same_command_goes_on(tmp_pat
     assert errors == ""
     assert f"written: {6 - len(there)} photographs in out" in output
     assert len(there) == 0 or f"left as they were: {len(there)} " in output
+
+
+TAKEN_AWAY = """
+import threading
+from pathlib import Path
+from PIL import Image
+from pipeline import files
+from pipeline.photographs import writing
+
+begun, given_up, tried = threading.Event(), threading.Event(), threading.Event()
+
+def save(path):
+    begun.set()
+    given_up.wait()
+    try:
+        writing.save([Image.new("RGB", (4, 4))], path, "PNG")
+    finally:
+        tried.set()
+
+threading.Thread(target=lambda: files.write_all({Path("result.png"): save}), daemon=True).start()
+begun.wait()
+files.give_up()
+given_up.set()
+tried.wait()
+"""
+
+
+def test_what_is_taken_away_because_the_process_ends_does_not_come_back_and_nothing_is_said_of_it(tmp_path):
+    ended = subprocess.run(
+        (sys.executable, "-c", TAKEN_AWAY),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert not list(tmp_path.iterdir())

@@ -21,6 +21,7 @@ def picture(mode="RGB", size=(40, 30)):
 
 def test_a_result_says_what_it_was_made_of_and_that_its_colours_are_made_up(tmp_path, kind):
     path = tmp_path / KINDS[kind]
+    path.touch()
     assert writing.save([picture()], path, kind, made=MADE) == []
     assert writing.made(path) == MADE
     with Image.open(path) as result:

@@ -60,7 +60,7 @@ def save(
 
     Args:
         pages: of mode RGB or RGBA.
-        path: the file.
+        path: the file, which is there: one that was taken away because the process ends must not come back.
         kind: its format, one of `OPTIONS`, which holds such pages; see `fit`.
         carried: by each of the pages.
         made: what the result was made of.
@@ -142,7 +142,9 @@ def _write(pages: Sequence[Image.Image], path: Path, kind: str, carried: Sequenc
             options["append_images"] = pages[1:]
     if kind != "TIFF":
         options |= ({"exif": first.exif} if first.exif else {}) | _MORE[kind](first)
-    pages[0].save(path, format=kind, **options)
+    with path.open("r+b") as file:
+        file.truncate()
+        pages[0].save(file, format=kind, **options)
     if kind == "TIFF":
         tags.add(path, [_tiff(page) for page in carried])
 

@@ -176,6 +176,7 @@ def save(
     kind = writing.fit(planned, photograph)
     if kind != planned:
         target = destinations.elsewhere(target, kind)
+    target.touch()
     return target, writing.save(coloured, target, kind, photograph.carried, made)
 
 
