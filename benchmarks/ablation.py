@@ -135,8 +135,8 @@ def measure(network: nn.Module) -> dict[str, float]:
     """Figures on the validation pictures."""
     validation = store.read(TARGET, "validation")
     judge = models.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
-    painters = dict.fromkeys(("unet", "gan"), network.eval())
-    measured = evaluate.measure(validation, painters, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    paint = evaluate.painters({"unet": network.eval()})
+    measured = evaluate.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured)
     return {figure: results["unet"][figure] for figure in FIGURES}
 

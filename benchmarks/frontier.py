@@ -64,7 +64,8 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     for name, path in others.items():
         ways.append((name, 1, name))
         colourisers[name] = load(path)
-    measured = evaluate.measure(validation, colourisers, 1, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    paint = evaluate.painters(colourisers)
+    measured = evaluate.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured)
     return pd.DataFrame([{"family": family, "knob": knob, **results[who]} for family, knob, who in ways])
 

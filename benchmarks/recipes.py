@@ -111,13 +111,12 @@ def test_figures(out: Path) -> pd.DataFrame:
     judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
     paths = sorted(out.glob("*.safetensors"))
     colourisers = {path.stem: models.load(path, "colouriser")[0].to(device) for path in paths}
-    ends = dict.fromkeys(("unet", "gan"), colourisers[f"{STUDY}-unet-0"])  # which summarise compares
     size = fit_batch(BATCH_SIZE, test.pictures)
     for name in [name for name in colourisers if name.startswith(f"{STUDY}-unet")]:
         unet = colourisers[name]
-        gain = evaluate.fit_gain(unet, validation.pictures, size, device)
+        gain = evaluate.fit_gains({"unet": unet}, validation.pictures, size)["real"].factor
         colourisers[f"{name} × {gain:.2f}"] = lambda l, unet=unet, gain=gain: gain * unet(l)  # noqa: E741
-    measured = evaluate.measure(test, colourisers | ends, 1, judge.to(device), size)
+    measured = evaluate.measure(test, evaluate.painters(colourisers), judge.to(device), size)
     results = summarise(measured)
     return pd.DataFrame({name: results[name] for name in ("real", *colourisers)}).T
 

@@ -141,10 +141,10 @@ def train_gan() -> None:
 @app.command()
 def evaluate() -> None:
     """Measure grey, U-Net and GAN on the test pictures, and draw them."""
-    with _stage("evaluate") as checked:
-        from pipeline import evaluate
+    with _stage("evaluate", shared=True) as checked:
+        from pipeline.training import launch
 
-        evaluate.run(checked)
+        launch.run("pipeline.evaluate", checked)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import sha256, write_all
 from pipeline.params import Params
 from pipeline.results import Measurements, with_intervals
+from pipeline.training import processes
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.precision import autocast
 
@@ -28,13 +29,14 @@ TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # train
 
 GAINS = np.geomspace(0.5, 8, 25)  # close enough for straight lines between them
 
-Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W)
+Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W), on the same device
+Paint = Callable[[Tensor], dict[str, Tensor]]  # l → who → ab
 
 
 def run(params: Params) -> None:
     """Write metrics/evaluate.json and plots/{pictures.npz, grid.png, before_after.gif, test_l1.png, curves.png}.
 
-    All or none of them are written.
+    All or none of them are written. Several processes share the measuring, and the first does the rest.
     """
     about = store.read_about(TARGET)
     test = store.read(TARGET, "test")
@@ -49,9 +51,12 @@ def run(params: Params) -> None:
     tables = {name: _read_table(path) for name, path in TABLES.items()}
 
     batch_size = fit_batch(params.evaluate.batch_size, test.pictures)
-    device = default_device()
-    gain = fit_gain(colourisers["unet"], store.read(TARGET, "validation").pictures, batch_size, device)
-    measured = measure(test, colourisers, gain, judge, batch_size)
+    gains = fit_gains(colourisers, store.read(TARGET, "validation").pictures, batch_size)
+    gain = gains["gan" if "gan" in gains else "real"].factor
+    paint = painters(colourisers, gain)
+    measured = measure(test, paint, judge, batch_size)
+    if measured is None:
+        return
     results = with_intervals(measured, params.evaluate.resamples, params.seed)
     measured_on = {
         "case": params.case,
@@ -60,9 +65,10 @@ def run(params: Params) -> None:
         "pictures": len(test.pictures),
         "seed": params.seed,
         "gain": gain,
+        "gains": {who: fitted._asdict() for who, fitted in gains.items()},
         "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
     }
-    pictures = paint(test.pictures[: params.evaluate.grid], colourisers, gain, device)
+    pictures = draw(test.pictures[: params.evaluate.grid], paint)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {
         who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS if who in results
@@ -119,101 +125,170 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise PipelineError(f"{path}: no such file, training writes it; run `dvc repro train_{path.stem}`") from None
 
 
+class Gain(NamedTuple):
+    """A factor of the U-Net's colours, and the skill that they have with it on the validation pictures."""
+
+    factor: float
+    skill: float
+
+
 @torch.inference_mode()
-def fit_gain(unet: Colouriser, pictures: np.ndarray, batch_size: int, device: torch.device) -> float:
-    """The factor, of `GAINS`, that makes the U-Net's colours on average as colourful as those of the real pictures.
+def fit_gains(colourisers: Mapping[str, Colouriser], pictures: np.ndarray, batch_size: int) -> dict[str, Gain]:
+    """What makes the U-Net's colours on average as lively as those of the real pictures, and of the other colourisers.
 
     With it a pale U-Net is the plainest way to lively colours, which a GAN must beat to be worth its time.
 
     Args:
-        unet: the U-Net, on the device.
+        colourisers: name → network, on the device there is, of which one is `unet`.
         pictures: for validation, uint8 (N, H, W, 3), which may be memory-mapped.
         batch_size: how many pictures to hold in memory at once.
-        device: where to compute.
+
+    Returns:
+        `real`, and the names of the others → the gain; factors are at most the ends of `GAINS`.
     """
-    painted, real = np.zeros(len(GAINS)), 0.0
-    for start in range(0, len(pictures), batch_size):
-        batch = _to_tensor(pictures[start : start + batch_size], device)
-        l, _ = rgb_to_l_ab(bytes_to_rgb(batch))  # noqa: E741
-        ab = _colour(unet, l)
-        painted += [metrics.colourfulness(_to_bytes(l, gain * ab)).sum().item() for gain in GAINS]
-        real += metrics.colourfulness(batch).sum().item()
+    device = default_device()
+    wanted = {who: 0.0 for who in ("real", *colourisers) if who != "unet"}
+    colourful, errors, grey = np.zeros(len(GAINS)), np.zeros(len(GAINS)), 0.0
+    mine = processes.mine(np.arange(len(pictures)))
+    for start in range(0, len(mine), batch_size):
+        real = _to_tensor(pictures[mine[start : start + batch_size]], device)
+        l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
+        painted = {who: _colour(colouriser, l) for who, colouriser in colourisers.items()}
+        unet = painted.pop("unet")
+        colourful += [metrics.colourfulness(_to_bytes(l, gain * unet)).sum().item() for gain in GAINS]
+        errors += [metrics.l1(gain * unet, real_ab).sum().item() for gain in GAINS]
+        grey += real_ab.abs().mean(dim=(1, 2, 3)).sum().item()
+        for who, shown in {"real": real, **{who: _to_bytes(l, ab) for who, ab in painted.items()}}.items():
+            wanted[who] += metrics.colourfulness(shown).sum().item()
+    colourful, errors, grey = (sum(processes.gather(value)) for value in (colourful, errors, grey))
+    wanted = {who: sum(processes.gather(lively)) for who, lively in wanted.items()}
     # Colours that leave sRGB are clipped, so the curve may sink a little at its upper end.
-    return float(np.interp(real, np.maximum.accumulate(painted), GAINS).round(4))
+    factors = {who: np.interp(lively, np.maximum.accumulate(colourful), GAINS) for who, lively in wanted.items()}
+    skills = 1 - errors / max(grey, metrics.TINY)
+    return {
+        who: Gain(round(float(factor), 4), round(float(np.interp(factor, GAINS, skills)), 4))
+        for who, factor in factors.items()
+    }
+
+
+def painters(colourisers: Mapping[str, Colouriser], gain: float | None = None) -> Paint:
+    """All that each of several paints, and, if there is a gain, `unet_gain`: what `unet` does, times that."""
+
+    def paint(l: Tensor) -> dict[str, Tensor]:  # noqa: E741
+        painted = {}
+        for who, colouriser in colourisers.items():
+            painted[who] = _colour(colouriser, l)
+            if who == "unet" and gain is not None:
+                painted["unet_gain"] = gain * painted[who]
+        return painted
+
+    return paint
 
 
 @torch.inference_mode()
-def measure(
-    test: store.Split, colourisers: Mapping[str, Colouriser], gain: float, judge: nn.Module, batch_size: int
-) -> Measurements:
-    """Colour all test pictures, a batch at a time, and measure each.
+def measure(test: store.Split, paint: Paint, judge: nn.Module, batch_size: int) -> Measurements | None:
+    """Colour all test pictures, a batch at a time, and measure each; so is `grey`, which paints nothing.
 
-    Besides the colourisers there are `grey`, which paints nothing, and `unet_gain`, the U-Net's ab × gain. Features lie
-    in files without a name, which go with the arrays, so that memory does not grow with the number of pictures.
+    Several processes share the pictures. All figures lie in files without a name, which go with the arrays, so that
+    memory does not grow with the number of pictures.
 
     Args:
         test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.
-        colourisers: name → network, on the judge's device, of which one is `unet`.
-        gain: see `fit_gain`.
+        paint: see `painters`.
         judge: rgb (N, 3, H, W) in [0, 1] → logits, by way of `features` and `head`. One that was trained on pictures
             without classes tells by how far they are turned; class 0, which all of them have, is upright.
         batch_size: how many pictures to hold in memory at once.
+
+    Returns:
+        On the first process what all of them measured, on the others None.
 
     Raises:
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
     """
     colours.require(test.pictures, "every test picture")
     device = next(judge.parameters()).device
-    count = len(test.pictures)
-    measured = Measurements(defaultdict(dict), {})
-    with tqdm(total=count, desc="measuring", unit=" pictures", disable=None) as bar:
-        for start in range(0, count, batch_size):
+    mine = processes.mine(np.arange(len(test.pictures)))
+    measured = Measurements(defaultdict(dict), {}, {})
+    with tqdm(total=len(mine), desc="measuring", unit=" pictures", disable=None if processes.first() else True) as bar:
+        for start in range(0, len(mine), batch_size):
             here = slice(start, start + batch_size)
-            labels = torch.from_numpy(test.labels[here]).to(device)
-            for who, batch, values in _measure_batch(_to_tensor(test.pictures[here], device), colourisers, gain):
-                seen = judge.features(bytes_to_rgb(batch))
-                values["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
-                if who not in measured.features:
-                    measured.features[who] = _on_disk((count, seen.shape[1]))
-                measured.features[who][here] = seen.cpu().numpy()
-                for metric, value in values.items():
-                    _keep(measured.numbers[who], metric, value, here, count)
+            labels = torch.from_numpy(test.labels[mine[here]]).to(device)
+            for shown in _show(_to_tensor(test.pictures[mine[here]], device), paint):
+                features = _look(judge, shown.pictures)
+                shown.numbers["judge_accuracy"] = (judge.head(features).argmax(dim=1) == labels).float()
+                for metric, value in shown.numbers.items():
+                    _put(measured.numbers[shown.who], metric, value, here, len(mine))
+                _put(measured.features, shown.who, features, here, len(mine))
+                if shown.lively is not None:
+                    _put(measured.hues, shown.who, _look(judge, shown.lively), here, len(mine))
             bar.update(len(labels))
-    _check(measured)
-    return measured
+    return _gather(measured)
 
 
-def _measure_batch(
-    real: Tensor, colourisers: Mapping[str, Colouriser], gain: float
-) -> Iterator[tuple[str, Tensor, dict[str, Tensor]]]:
-    """Who coloured the pictures, what they look like, uint8 (N, H, W, 3), and metric → one number a picture, (N,)."""
+class Shown(NamedTuple):
+    """A batch as somebody painted it.
+
+    who: painted it.
+    pictures: uint8 (N, H, W, 3).
+    numbers: metric → one number a picture, (N,).
+    lively: the pictures, each as colourful as the real one; None of grey ones, and of the real ones.
+    """
+
+    who: str
+    pictures: Tensor
+    numbers: dict[str, Tensor]
+    lively: Tensor | None = None
+
+
+def _show(real: Tensor, paint: Paint) -> Iterator[Shown]:
+    """The real pictures, uint8 (N, H, W, 3), then the same in grey, and as each paints them."""
     l, real_ab = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
-    yield "real", real, {"colourfulness": metrics.colourfulness(real)}
-    for who, ab, batch in _paint(l, colourisers, gain):
-        values = {
+    wanted, real_lab = metrics.colourfulness(real), metrics.lab(l, real_ab)
+    absolute = metrics.absolute_colourfulness(real)
+    yield Shown("real", real, {"colourfulness": wanted, "colourfulness_absolute": absolute})
+    for who, ab in {"grey": _no_colour(l), **paint(l)}.items():
+        pictures = _to_bytes(l, ab)
+        lab = metrics.lab(*rgb_to_l_ab(bytes_to_rgb(pictures)))
+        numbers = {
             "l1": metrics.l1(ab, real_ab),
             "edge_l1": metrics.edge_l1(ab, real_ab),
-            "psnr": metrics.psnr(batch, real),
-            "ssim": metrics.ssim(batch, real),
-            "ciede2000": metrics.ciede2000(batch, real),
-            "colourfulness": metrics.colourfulness(batch),
+            "rgb_error": metrics.rgb_error(pictures, real),
+            "psnr": metrics.psnr(pictures, real),
+            "ssim": metrics.ssim(pictures, real),
+            "ciede2000": metrics.ciede2000(lab, real_lab),
+            "accuracy_2": metrics.accuracy(lab, real_lab, 2),
+            "accuracy_5": metrics.accuracy(lab, real_lab, 5),
+            "colourfulness": metrics.colourfulness(pictures),
+            "colourfulness_absolute": metrics.absolute_colourfulness(pictures),
         }
-        yield who, batch, values
+        lively = None if who == "grey" else _as_lively(l, ab, numbers["colourfulness"], wanted)
+        yield Shown(who, pictures, numbers, lively)
 
 
-def _paint(
-    l: Tensor,  # noqa: E741
-    colourisers: Mapping[str, Colouriser],
-    gain: float,
-) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Who coloured the pictures, the raw ab (N, 2, H, W), and what they look like, uint8 (N, H, W, 3)."""
-    painted = {"grey": torch.zeros_like(l).expand(-1, 2, -1, -1)}
-    for who, colouriser in colourisers.items():
-        painted[who] = _colour(colouriser, l)
-        if who == "unet":
-            painted["unet_gain"] = gain * painted[who]
-    for who, ab in painted.items():
-        yield who, ab, _to_bytes(l, ab)
+def _as_lively(l: Tensor, ab: Tensor, has: Tensor, wanted: Tensor) -> Tensor:  # noqa: E741
+    """Pictures whose chroma is multiplied, each by a factor of its own, until they are as colourful as is wanted.
+
+    Args:
+        l: (N, 1, H, W).
+        ab: (N, 2, H, W).
+        has: their colourfulness, (N,).
+        wanted: that of the real pictures, (N,).
+
+    Returns:
+        uint8 (N, H, W, 3), as near as sRGB and the largest of `GAINS` allow.
+    """
+    factor = torch.ones_like(has)
+    for _ in range(2):  # in sRGB, colourfulness grows a little slower or faster than chroma
+        factor = (factor * wanted / has.clamp_min(metrics.TINY)).clamp(max=GAINS[-1])
+        pictures = _to_bytes(l, factor.view(-1, 1, 1, 1) * ab)
+        has = metrics.colourfulness(pictures)
+    return pictures
+
+
+def _look(judge: nn.Module, pictures: Tensor) -> Tensor:
+    """What the judge sees, (N, F) float32: computed as in training, in bfloat16 where that is faster."""
+    with autocast(pictures.device):
+        return judge.features(bytes_to_rgb(pictures)).float()
 
 
 def _colour(colouriser: Colouriser, l: Tensor) -> Tensor:  # noqa: E741
@@ -222,40 +297,56 @@ def _colour(colouriser: Colouriser, l: Tensor) -> Tensor:  # noqa: E741
         return colouriser(l).float()
 
 
+def _no_colour(l: Tensor) -> Tensor:  # noqa: E741
+    return torch.zeros_like(l).expand(-1, 2, -1, -1)
+
+
 def _to_bytes(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741
     return rgb_to_bytes(l_ab_to_rgb(l, ab))
 
 
 @torch.inference_mode()
-def paint(
-    pictures: np.ndarray, colourisers: Mapping[str, Colouriser], gain: float, device: torch.device
-) -> dict[str, np.ndarray]:
+def draw(pictures: np.ndarray, paint: Paint) -> dict[str, np.ndarray]:
     """Real, grey and as each paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
-    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures, device)))  # noqa: E741
-    return {"real": np.array(pictures), **{who: batch.cpu().numpy() for who, _, batch in _paint(l, colourisers, gain)}}
+    l, _ = rgb_to_l_ab(bytes_to_rgb(_to_tensor(pictures, default_device())))  # noqa: E741
+    painted = {"grey": _no_colour(l), **paint(l)}
+    return {"real": np.array(pictures), **{who: _to_bytes(l, ab).cpu().numpy() for who, ab in painted.items()}}
 
 
 def _to_tensor(pictures: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(pictures)).to(device)  # a copy, because a memory map is read-only
 
 
-def _keep(numbers: dict[str, np.ndarray], metric: str, value: Tensor, here: slice, count: int) -> None:
-    """Put a batch's numbers, (n,), where they belong in the float32 array, (count,), of that metric."""
-    # One array from the start: small tensors, kept among large ones that come and go, would fragment memory.
-    if metric not in numbers:
-        numbers[metric] = np.empty(count, np.float32)
-    numbers[metric][here] = value.cpu().numpy()
+def _put(arrays: dict[str, np.ndarray], name: str, value: Tensor, here: slice, count: int) -> None:
+    """Put a batch's numbers, (n, …), where they belong in the array of that name, float32 (count, …), on the disk."""
+    if name not in arrays:
+        with tempfile.TemporaryFile() as file:
+            arrays[name] = np.memmap(file, np.float32, "w+", shape=(count, *value.shape[1:]))
+    arrays[name][here] = value.cpu().numpy()
 
 
-def _on_disk(shape: tuple[int, ...]) -> np.memmap:
-    """An array of float32."""
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, np.float32, "w+", shape=shape)
+def _gather(measured: Measurements) -> Measurements | None:
+    """On the first process, what all of them have, checked, and what takes all pictures to compute; else None."""
+    numbers = {
+        who: {metric: processes.together(value) for metric, value in values.items()}
+        for who, values in measured.numbers.items()
+    }
+    features, hues = (
+        {who: processes.together(value) for who, value in there.items()} for there in (measured.features, measured.hues)
+    )
+    if not processes.first():
+        return None
+    found = Measurements(numbers, features, hues)
+    _check(found)
+    for who in numbers.keys() - {"real"}:
+        numbers[who]["judge_kid"] = metrics.kernel_distances(features[who], features["real"])
+    return found
 
 
 def _check(measured: Measurements) -> None:
     for who, values in measured.numbers.items():
         if not all(np.isfinite(value).all() for value in values.values()):
             raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
-    if not all(np.isfinite(features).all() for features in measured.features.values()):
+    seen = [*measured.features.values(), *measured.hues.values()]
+    if not all(np.isfinite(features).all() for features in seen):
         raise PipelineError("judge: its features are not finite numbers; train it with a lower learning rate")

@@ -1,8 +1,8 @@
-"""How good colours are: pure functions that give each picture a number, and the distance between two sets of pictures.
+"""How good colours are: pure functions that give each picture a number, and distances between two sets of pictures.
 
-Pictures are 8-bit sRGB as one is shown them, uint8 (N, H, W, 3); only `l1` and `edge_l1` look at the raw prediction.
-Each function of pictures returns one number a picture, float (N,), so that means, differences and their intervals can
-be had of them.
+Pictures are 8-bit sRGB as one is shown them, uint8 (N, H, W, 3), or their CIE L*a*b*, see `lab`; only `l1` and
+`edge_l1` look at the raw prediction. Each function of pictures returns one number a picture, float (N,), so that means,
+differences and their intervals can be had of them.
 """
 
 import math
@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
+from pipeline.colour import AB_SCALE, bytes_to_rgb
 
 # Rounding to 8 bits has a mean squared error of 1/12 of a step, so no picture is known better than to this, in dB.
 PSNR_CEILING = 10 * math.log10(12 * 255**2)
 
 TINY = 1e-30  # the root of 0 has no gradient
+TOGETHER = 1000  # pictures of which each is compared with each, for a kernel distance
 
 
 def l1(ab: Tensor, real_ab: Tensor) -> Tensor:
@@ -66,15 +67,41 @@ def ssim(pictures: Tensor, real: Tensor) -> Tensor:
     return similarity.reshape(count, -1).mean(dim=1)
 
 
-def ciede2000(pictures: Tensor, real: Tensor) -> Tensor:
-    """Mean over the pixels of the CIEDE2000 colour difference; 1 can just be seen."""
-    return ciede2000_of_lab(_lab(real), _lab(pictures)).mean(dim=(1, 2))
+def rgb_error(pictures: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute error over pixels and channels of sRGB in [0, 1]."""
+    return (pictures.float() - real.float()).abs().mean(dim=(1, 2, 3)) / 255
 
 
-def _lab(pictures: Tensor) -> Tensor:
-    """CIE L*a*b*, (3, N, H, W)."""
-    l, ab = rgb_to_l_ab(bytes_to_rgb(pictures))  # noqa: E741
+def lab(l: Tensor, ab: Tensor) -> Tensor:  # noqa: E741
+    """CIE L*a*b*, (3, N, H, W), of what `rgb_to_l_ab` gives."""
     return torch.cat(((l + 1) * 50, ab * AB_SCALE), dim=1).movedim(1, 0)
+
+
+def accuracy(painted: Tensor, real: Tensor, epsilon: float) -> Tensor:
+    """Share of the pixels that have nearly the real colour: Nazeri et al. 2018, 'Image Colorization with Generative
+    Adversarial Networks', as their program computes it.
+
+    L*, a* and b* are rounded to whole numbers, and may be off by ε, 2.2 ε and 2.2 ε, which is the same share of each
+    one's range. A picture of dull colours is mostly right if it is left grey.
+
+    Args:
+        painted: CIE L*a*b*, (3, N, H, W).
+        real: likewise.
+        epsilon: ε; they take 2 and 5.
+    """
+    off = (painted.round() - real.round()).abs()
+    allowed = epsilon * off.new_tensor((1, 2.2, 2.2)).view(3, 1, 1, 1)
+    return (off <= allowed).all(dim=0).float().mean(dim=(1, 2))
+
+
+def ciede2000(painted: Tensor, real: Tensor) -> Tensor:
+    """Mean over the pixels of the CIEDE2000 colour difference; 1 can just be seen.
+
+    Args:
+        painted: CIE L*a*b*, (3, N, H, W).
+        real: likewise.
+    """
+    return ciede2000_of_lab(real, painted).mean(dim=(1, 2))
 
 
 def ciede2000_of_lab(first: Tensor, second: Tensor) -> Tensor:
@@ -127,8 +154,24 @@ def colourfulness(pictures: Tensor) -> Tensor:
     The opponent channels rg = R − G and yb = (R + G) / 2 − B are signed, as in the paper. Pictures may be floats in
     [0, 255], too, through which gradients flow.
     """
+    return _colourfulness(_opponents(pictures))
+
+
+def absolute_colourfulness(pictures: Tensor) -> Tensor:
+    """Colourfulness of |R − G| and |(R + G) / 2 − B|: what the program of Kang et al. 2023, 'DDColor', computes.
+
+    Papers that measure with it give smaller numbers than Hasler & Süsstrunk's formula would.
+    """
+    return _colourfulness(_opponents(pictures).abs())
+
+
+def _opponents(pictures: Tensor) -> Tensor:
+    """R − G and (R + G) / 2 − B, (2, N, H * W)."""
     red, green, blue = pictures.permute(3, 0, 1, 2).float().flatten(2)  # each (N, H * W) in [0, 255]
-    opponents = torch.stack((red - green, (red + green) / 2 - blue))  # (2, N, H * W)
+    return torch.stack((red - green, (red + green) / 2 - blue))
+
+
+def _colourfulness(opponents: Tensor) -> Tensor:
     spread, mean = opponents.var(dim=2, correction=0).sum(dim=0), opponents.mean(dim=2).square().sum(dim=0)
     return spread.clamp_min(TINY).sqrt() + 0.3 * mean.clamp_min(TINY).sqrt()
 
@@ -193,3 +236,34 @@ def frechet_distance(first: Gaussian, second: Gaussian, root_of_first: np.ndarra
     common = np.sqrt(np.linalg.eigvalsh(half.swapaxes(-1, -2) @ second.covariance @ half).clip(min=0)).sum(axis=-1)
     spread = (first.covariance + second.covariance).trace(axis1=-2, axis2=-1) - 2 * common
     return np.maximum(0, np.square(first.mean - second.mean).sum(axis=-1) + spread)
+
+
+def kernel_distances(features: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """A number a picture, float64 (N,), whose mean is the kernel distance (KID): Bińkowski et al. 2018, 'Demystifying
+    MMD GANs', with their kernel (x · y / F + 1)³.
+
+    The squared maximum mean discrepancy without bias, Gretton et al. 2012, eq. 4, which may be below 0 and, unlike a
+    Fréchet distance, does not fall with the number of pictures. It is taken of up to `TOGETHER` pictures in their
+    order at a time, and averaged: of all at once, time would grow with their square.
+
+    It is a mean over pairs of pictures. By the numbers' spread the interval of their mean is that of the distance: each
+    is the distance + 2 × (what its picture's pairs come to − the distance), Hoeffding 1948, section 7, because a
+    picture is in a pair at two places.
+
+    Args:
+        features: of pictures as they were painted, (N, F).
+        real: of the same pictures in their real colours, (N, F). A picture is not compared with itself.
+    """
+    count = len(features)
+    found = np.empty(count)
+    for group in np.array_split(np.arange(count), -(-count // TOGETHER)):
+        painted, true = features[group].astype(np.float64), real[group].astype(np.float64)
+        across = _cubic(painted, true)
+        pairs = _cubic(painted, painted) + _cubic(true, true) - across - across.T
+        np.fill_diagonal(pairs, 0)
+        found[group] = pairs.sum(axis=1) / (len(group) - 1)
+    return 2 * found - found.mean()
+
+
+def _cubic(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first @ second.T / first.shape[1] + 1) ** 3

@@ -52,6 +52,7 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
     lively = _verdict(difference, "colourfulness", "livelier than", "paler than", "not clearly livelier or paler than")
     close, close_to_gain = (_verdict(results[over], "l1", *NEARNESS) for over in DIFFERENCES)
     alike, alike_to_gain = (_verdict(results[over], "judge_fd", *LIKENESS) for over in DIFFERENCES)
+    of_real = measured_on["gains"]["real"]
     accuracy = {
         who: f"{results[who]['judge_accuracy']:.1%}".replace("%", " %") for who in ("real", "grey", "unet", "gan")
     }
@@ -68,10 +69,11 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
         f"Fréchet distance {gan['judge_fd']:.3g} against {unet['judge_fd']:.3g}, and {grey['judge_fd']:.3g} of grey; "
         f"it classifies rightly {accuracy['gan']} of them, {accuracy['unet']} of the U-Net's, "
         f"{accuracy['grey']} of the grey and {accuracy['real']} of the real ones.\n"
-        f"The plainest way to lively colours is the U-Net's × {measured_on['gain']:.2f}: "
+        f"The plainest way to colours as lively as the GAN's is the U-Net's × {measured_on['gain']:.2f}: "
         f"skill {_interval(gain, 'skill')}, colourfulness {gain['colourfulness']:.1f}, "
         f"Fréchet distance {gain['judge_fd']:.3g}. The GAN's colours are {close_to_gain} the real ones than that, "
-        f"and its pictures {alike_to_gain} them."
+        f"and its pictures {alike_to_gain} them. As lively as the real pictures' are the U-Net's "
+        f"× {of_real['factor']:.2f}: skill {of_real['skill']:.3f} on the validation pictures."
     )
     return text.replace(" -", " −").replace("(-", "(−")
 

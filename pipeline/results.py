@@ -16,14 +16,16 @@ MOST = 10**7  # numbers that are held for that at once, of float64
 
 
 class Measurements(NamedTuple):
-    """What each picture gave, by who coloured it: real, grey, unet, unet_gain or gan.
+    """What each picture gave, by who coloured it: real, grey and whoever paints.
 
     numbers: who → metric → one number a picture, float (N,).
     features: who → the judge's features, float (N, F), which may be memory-mapped.
+    hues: the same of those who paint, when each picture is made as colourful as the real one.
     """
 
     numbers: dict[str, dict[str, np.ndarray]]
     features: dict[str, np.ndarray]
+    hues: dict[str, np.ndarray]
 
 
 def summarise(measured: Measurements) -> Results:
@@ -43,6 +45,9 @@ def _summarise(measured: Measurements, counts: np.ndarray) -> ManyResults:
         skill                1 − L1 / L1 of grey: 0 is grey, 1 is perfect
         delta_colourfulness  colourfulness − that of the real pictures: below 0 is paler
         judge_fd             Fréchet distance to the real pictures in the judge's features
+        judge_fd_hue         the same, when each picture is made as colourful as the real one: then which colours, and
+                             where, is all that counts (Li et al. 2025, arXiv 2503.14974, section 5.2.1); of grey, which
+                             cannot be made so, the same as judge_fd
         gan_minus_unet, gan_minus_unet_gain  the difference of each metric
 
     A Fréchet distance of the same network falls with the number of pictures: compare at equal numbers only.
@@ -58,12 +63,16 @@ def _summarise(measured: Measurements, counts: np.ndarray) -> ManyResults:
         means = results[who]
         means["skill"] = 1 - np.divide(means["l1"], grey, where=grey > 0, out=np.full_like(grey, np.nan))
         means["delta_colourfulness"] = means["colourfulness"] - results["real"]["colourfulness"]
-        means["judge_fd"] = frechet_distance(real, _gaussian(measured.features[who], counts), root_of_real)
+        for metric, features in (("judge_fd", measured.features), ("judge_fd_hue", measured.hues)):
+            if who in features:
+                means[metric] = frechet_distance(real, _gaussian(features[who], counts), root_of_real)
+            else:
+                means[metric] = means["judge_fd"]
     gan = results.get("gan", {})
     differences = {
         f"gan_minus_{other}": {metric: gan[metric] - results[other][metric] for metric in gan}
         for other in ("unet", "unet_gain")
-        if gan
+        if gan and other in results
     }
     return {**results, **differences}
 
@@ -94,9 +103,9 @@ def with_intervals(measured: Measurements, resamples: int, seed: int) -> Results
 
     Each resample draws pictures once for all, so that whatever is compared is compared on the same pictures. The
     intervals are percentiles. A resample repeats pictures, which takes its Fréchet distance about as far above the
-    estimate as the estimate lies above the distance of infinitely many pictures; the percentiles of judge_fd are
-    therefore moved so that their median is the estimate. That interval tells what other pictures, as many as these,
-    would have given; the bias that a Fréchet distance of so many pictures has, it leaves in.
+    estimate as the estimate lies above the distance of infinitely many pictures; the percentiles of Fréchet distances
+    are therefore moved so that their median is the estimate. That interval tells what other pictures, as many as
+    these, would have given; the bias that a Fréchet distance of so many pictures has, it leaves in.
 
     Raises:
         PipelineError: the pictures are too few to have intervals.
@@ -133,7 +142,7 @@ def _interleave(estimate: Results, low: np.ndarray, high: np.ndarray, off_centre
     for who, values in estimate.items():
         for metric, value in values.items():
             below, above, shift = next(ends)
-            if metric == "judge_fd":
+            if metric in ("judge_fd", "judge_fd_hue"):
                 floor = -np.inf if who.startswith("gan_minus_") else 0
                 below, above = max(floor, below - shift), above - shift
             for suffix, number in (("", value), ("_low", below), ("_high", above)):

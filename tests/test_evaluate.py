@@ -17,23 +17,15 @@ from pipeline.networks.classifier import Classifier
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 SIZE = 16
+OF_REAL = ["colourfulness", "colourfulness_absolute", "judge_accuracy"]
 METRICS = [
-    "l1",
-    "edge_l1",
-    "psnr",
-    "ssim",
-    "ciede2000",
-    "colourfulness",
-    "judge_accuracy",
-    "skill",
-    "delta_colourfulness",
-    "judge_fd",
+    *("l1", "edge_l1", "rgb_error", "psnr", "ssim", "ciede2000", "accuracy_2", "accuracy_5"),
+    *(*OF_REAL, "judge_kid", "skill", "delta_colourfulness", "judge_fd", "judge_fd_hue"),
 ]
 WRITTEN = ["metrics/evaluate.json"] + [
     f"plots/{name}" for name in ("before_after.gif", "curves.png", "grid.png", "pictures.npz", "test_l1.png")
 ]
 WHO = ["real", "grey", "unet", "unet_gain", "gan"]
-CPU = torch.device("cpu")
 
 
 class Judge(nn.Module):
@@ -71,7 +63,7 @@ def painter(split, share):
 def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0, gain=1.5):
     split = coloured(count, seed)
     colourisers = {"unet": painter(split, unet_share), "gan": painter(split, gan_share)}
-    return evaluate.measure(split, colourisers, gain, Judge(), batch_size)
+    return evaluate.measure(split, evaluate.painters(colourisers, gain), Judge(), batch_size)
 
 
 def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
@@ -118,7 +110,7 @@ def test_intervals_contain_their_estimates_and_shrink_with_more_pictures():
 
 
 def _metrics_of(who):
-    return ["colourfulness", "judge_accuracy"] if who == "real" else METRICS
+    return OF_REAL if who == "real" else METRICS
 
 
 def _width(values, metric):
@@ -133,6 +125,7 @@ def test_an_interval_covers_the_truth_about_19_times_in_20():
         synthetic = results.Measurements(
             {who: values for who in WHO},
             {who: rng.normal(size=(40, 2)) for who in WHO},
+            {},
         )
         found = results.with_intervals(synthetic, resamples=100, seed=0)["unet"]
         hits += found["l1_low"] <= 1 <= found["l1_high"]
@@ -141,7 +134,7 @@ def test_an_interval_covers_the_truth_about_19_times_in_20():
 
 def test_differences_are_paired():
     found = results.with_intervals(measured(40, unet_share=0.5, gan_share=0.55), resamples=200, seed=0)
-    for metric in ("l1", "colourfulness", "delta_colourfulness", "judge_fd"):
+    for metric in ("l1", "colourfulness", "delta_colourfulness", "judge_fd", "judge_kid"):
         assert _width(found["gan_minus_unet"], metric) < 0.5 * _width(found["gan"], metric)
     # Colourfulness varies much from picture to picture, but that of half the colours hangs on that of the real ones.
     assert _width(found["unet"], "skill") < 0.1 * _width(found["unet"], "l1") / found["grey"]["l1"]
@@ -158,13 +151,24 @@ def test_the_seed_decides_the_intervals():
 @pytest.mark.parametrize(("share", "expected"), [(0.25, 4), (0.5, 2), (1, 1)])
 def test_gain_gives_pale_colours_the_liveliness_of_the_real_ones(share, expected):
     split = coloured(30)
-    assert evaluate.fit_gain(painter(split, share), split.pictures, 7, CPU) == pytest.approx(expected, rel=0.03)
+    found = evaluate.fit_gains({"unet": painter(split, share)}, split.pictures, 7)
+    assert list(found) == ["real"]
+    assert found["real"].factor == pytest.approx(expected, rel=0.03)
+    assert found["real"].skill == pytest.approx(1, abs=0.03)
+
+
+def test_gain_makes_the_unet_as_lively_as_the_gan_and_says_what_skill_that_leaves():
+    split = coloured(30)
+    found = evaluate.fit_gains({"unet": painter(split, 0.5), "gan": painter(split, 0.75)}, split.pictures, 7)
+    assert list(found) == ["real", "gan"]
+    assert found["gan"].factor == pytest.approx(1.5, rel=0.03)
+    assert found["gan"].skill == pytest.approx(0.75, abs=0.03)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 8), (0.01, 8), (4, 0.5)])
 def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
     split = coloured(9)
-    assert evaluate.fit_gain(painter(split, share), split.pictures, 4, CPU) == expected
+    assert evaluate.fit_gains({"unet": painter(split, share)}, split.pictures, 4)["real"].factor == expected
 
 
 def test_gain_multiplies_the_colours_of_the_unet():
@@ -173,10 +177,20 @@ def test_gain_multiplies_the_colours_of_the_unet():
     assert found["gan_minus_unet_gain"]["skill"] == pytest.approx(0.2)
 
 
+def test_hues_are_compared_at_the_colourfulness_of_each_real_picture():
+    found = results.summarise(measured(40, unet_share=0.5, gan_share=1))
+    assert found["unet"]["judge_fd"] > 1e-3
+    for who in ("unet", "unet_gain"):  # of which nothing is wrong but how pale they are
+        assert found[who]["judge_fd_hue"] < 0.02 * found["unet"]["judge_fd"]
+    assert found["grey"]["judge_fd_hue"] == found["grey"]["judge_fd"]
+
+
 def test_colours_that_are_no_numbers_are_refused():
     split = coloured(4)
     with pytest.raises(PipelineError, match=r"^gan: its colours are not finite"):
-        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, float("nan"))}, 1, Judge(), 2)
+        evaluate.measure(
+            split, evaluate.painters({"unet": painter(split, 1), "gan": painter(split, float("nan"))}), Judge(), 2
+        )
 
 
 def test_a_judge_that_sees_no_numbers_is_refused():
@@ -186,7 +200,7 @@ def test_a_judge_that_sees_no_numbers_is_refused():
 
     split = coloured(4)
     with pytest.raises(PipelineError, match=r"^judge: its features are not finite"):
-        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, 1)}, 1, Blind(), 2)
+        evaluate.measure(split, evaluate.painters({"unet": painter(split, 1)}), Blind(), 2)
 
 
 def test_networks_are_shown_the_tones_that_they_know(tmp_path, monkeypatch):
@@ -208,12 +222,13 @@ def test_pictures_without_colours_are_refused():
     greys[..., 0] += generator.integers(0, 2, greys.shape[:3], dtype=np.uint8)  # as JPEG leaves them
     split = store.Split(greys, np.zeros(4, dtype=np.int64))
     with pytest.raises(PipelineError, match=r"^every test picture is grey or of one tone, "):
-        evaluate.measure(split, {"unet": painter(split, 1), "gan": painter(split, 1)}, 1, Judge(), 2)
+        evaluate.measure(split, evaluate.painters({"unet": painter(split, 1)}), Judge(), 2)
 
 
 def said(unet_share, gan_share):
     found = results.with_intervals(measured(30, unet_share, gan_share), resamples=100, seed=0)
-    return report.in_words(found, {"pictures": 30, "target": "photos32", "encoder": "none", "gain": 1.5})
+    measured_on = {"pictures": 30, "target": "photos32", "encoder": "none", "gain": 1.5}
+    return report.in_words(found, measured_on | {"gains": {"real": {"factor": 2.2, "skill": -0.034}}})
 
 
 def test_words_claim_only_what_the_intervals_show():
@@ -232,6 +247,7 @@ def test_words_claim_only_what_the_intervals_show():
     assert "neither clearly more nor less like" in same
     assert "(ΔCF −" in livelier
     assert "the U-Net's × 1.50: skill 0.450 (0.450 to 0.450)" in livelier
+    assert "the U-Net's × 2.20: skill −0.034 on the validation pictures" in livelier
     assert "closer to the real ones than that" in livelier
     assert "closer to the real ones than that" not in paler
 
@@ -275,15 +291,16 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
     found = json.loads(after["metrics/evaluate.json"])
     digests = found["measured_on"].pop("sha256")
     assert digests == {name: sha256(Path(f"models/{name}.safetensors")) for name in ("unet", "gan", "judge")}
+    colourisers = {name: evaluate.load_colouriser(name, "photos32")[0] for name in ("unet", "gan")}
+    gains = evaluate.fit_gains(colourisers, coloured(5, seed=1).pictures, 2)
     assert found["measured_on"] == {
         "case": "photos",
         "target": "photos32",
         "encoder": "cifar10",
         "pictures": 9,
         "seed": 5,
-        "gain": evaluate.fit_gain(
-            evaluate.load_colouriser("unet", "photos32")[0], coloured(5, seed=1).pictures, 2, CPU
-        ),
+        "gain": gains["gan"].factor,
+        "gains": {who: {"factor": gain.factor, "skill": gain.skill} for who, gain in gains.items()},
     }
     assert list(found) == [*WHO, "gan_minus_unet", "gan_minus_unet_gain", "measured_on"]
     assert all(isinstance(value, float) for who in list(found)[:-1] for value in found[who].values())

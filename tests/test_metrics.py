@@ -4,10 +4,26 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from sklearn.metrics import mean_absolute_error
+from torchmetrics.image.kid import poly_mmd
 
 from pipeline import metrics
+from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 
-MEASURES = (metrics.psnr, metrics.ssim, metrics.ciede2000)
+
+def lab(pictures):
+    return metrics.lab(*rgb_to_l_ab(bytes_to_rgb(pictures)))
+
+
+def ciede2000(pictures, real):
+    return metrics.ciede2000(lab(pictures), lab(real))
+
+
+def accuracy(pictures, real):
+    return metrics.accuracy(lab(pictures), lab(real), 5)
+
+
+MEASURES = (metrics.psnr, metrics.ssim, metrics.rgb_error, ciede2000, accuracy)
 
 
 @pytest.fixture
@@ -79,7 +95,7 @@ def test_ssim_keeps_pictures_apart(pair):
 def test_ciede2000_is_that_of_scikit_image_for_each_picture(pair):
     real, noisy = (rgb2lab(pictures.numpy().astype(np.float64) / 255) for pictures in pair)
     expected = deltaE_ciede2000(real, noisy).mean(axis=(1, 2))
-    np.testing.assert_allclose(metrics.ciede2000(pair[1], pair[0]), expected, atol=2e-3)
+    np.testing.assert_allclose(ciede2000(pair[1], pair[0]), expected, atol=2e-3)
 
 
 # First and second colour, and the difference, from Sharma et al. 2005, table 1.
@@ -174,6 +190,63 @@ def test_colourfulness_takes_opponents_with_their_sign():
     halves[:, 8:] = torch.tensor([0, 255, 0], dtype=torch.uint8)
     # rg is ±255 (spread 255, mean 0), yb 127.5 throughout; without the sign rg would have no spread.
     assert metrics.colourfulness(halves).item() == pytest.approx(255 + 0.3 * 127.5, rel=1e-5)
+
+
+def test_accuracy_is_the_share_of_pixels_whose_rounded_lab_is_near_enough():
+    real = torch.tensor([50.4, 10.0, -20.0]).view(3, 1, 1, 1).expand(3, 1, 1, 6)
+    off = torch.tensor(  # by pixel, of L*, a*, b*
+        [[0, 0, 0], [2.4, 0, 0], [2.7, 0, 0], [0, 4.4, 0], [0, 4.6, 0], [0, 4.4, -4.4]]
+    ).T.view(3, 1, 1, 6)
+    # Rounded: L* 50 → 50, 53, 53; a* 10 → 14, 15, 14. Allowed are 2 and 4.4; of those, the second and third are 3 off.
+    assert metrics.accuracy(real + off, real, 2).tolist() == pytest.approx([3 / 6])
+    assert metrics.accuracy(real + off, real, 5).tolist() == [1]
+
+
+def test_rgb_error_is_that_of_scikit_learn(pair):
+    expected = mean_absolute_error(
+        *(pictures.numpy().reshape(5, -1).T / 255 for pictures in pair), multioutput="raw_values"
+    )
+    np.testing.assert_allclose(metrics.rgb_error(*pair), expected, rtol=1e-5)
+
+
+def test_absolute_colourfulness_does_not_tell_opponents_apart():
+    red_and_cyan = flat([200, 100, 100]).clone()
+    red_and_cyan[:, ::2] = torch.tensor([100, 200, 200], dtype=torch.uint8)
+    # |R − G| is 100 all over and |(R + G) / 2 − B| 50, without any spread; their signs differ.
+    assert metrics.absolute_colourfulness(red_and_cyan).item() == pytest.approx(0.3 * np.hypot(100, 50), rel=1e-5)
+    assert metrics.colourfulness(red_and_cyan).item() == pytest.approx(np.hypot(100, 50), rel=1e-5)
+
+
+def test_kernel_distance_is_that_of_torchmetrics_but_for_pairs_of_the_same_picture():
+    rng = np.random.default_rng(0)
+    real, painted = rng.normal(size=(40, 6)), rng.normal(0.3, 1.2, (40, 6))
+    theirs = poly_mmd(torch.from_numpy(painted), torch.from_numpy(real)).item()
+    across = ((painted @ real.T) / 6 + 1) ** 3
+    apart = theirs + 2 * across.mean() - 2 * (across.sum() - np.trace(across)) / (40 * 39)
+    assert metrics.kernel_distances(painted, real).mean() == pytest.approx(apart, rel=1e-9)
+
+
+def test_kernel_distance_of_many_pictures_is_the_mean_of_groups(monkeypatch):
+    rng = np.random.default_rng(0)
+    real, painted = rng.normal(size=(25, 3)), rng.normal(0.3, 1.2, (25, 3))
+    parts = [metrics.kernel_distances(painted[part], real[part]) for part in (slice(9), slice(9, 17), slice(17, 25))]
+    monkeypatch.setattr(metrics, "TOGETHER", 10)
+    expected = sum(part.mean() * len(part) for part in parts) / 25
+    assert metrics.kernel_distances(painted, real).mean() == pytest.approx(expected)
+
+
+def test_the_spread_of_kernel_distances_is_that_of_their_mean_from_set_to_set():
+    rng = np.random.default_rng(0)
+    sets = [metrics.kernel_distances(rng.normal(0.5, 1, (100, 3)), rng.normal(size=(100, 3))) for _ in range(300)]
+    told = np.sqrt(np.mean([numbers.var() / 100 for numbers in sets]))
+    assert told == pytest.approx(np.std([numbers.mean() for numbers in sets]), rel=0.15)
+
+
+def test_kernel_distance_of_the_same_distribution_is_on_average_nothing():
+    rng = np.random.default_rng(0)
+    means = [metrics.kernel_distances(*rng.normal(size=(2, 30, 4))).mean() for _ in range(300)]
+    assert abs(np.mean(means)) < 3 * np.std(means) / np.sqrt(300)
+    assert min(means) < 0
 
 
 def test_gaussian_with_counts_is_that_of_the_repeated_rows():

@@ -36,6 +36,14 @@ def test_two_processes_train_as_one_does_and_go_on_as_if_they_never_had_been_kil
     assert told["random"] == 2  # other augmentations in each
     assert told["order"].tolist() == np.arange(7).repeat(2).reshape(7, 2).tolist()
     assert told["mean"] == 1.75
+    (gains, shared), (expected_gains, alone) = told["measured"], together.measured()
+    for who, gain in expected_gains.items():
+        assert gains[who] == pytest.approx(gain, abs=2e-4)
+    for theirs, expected in zip(
+        (*shared.numbers.values(), *shared[1:]), (*alone.numbers.values(), *alone[1:]), strict=True
+    ):
+        for name, values in expected.items():
+            np.testing.assert_allclose(theirs[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
     with monkeypatch.context() as patch:
         one = together.three_steps(patch.setattr)
     for stage, (weights, rows) in one.items():
