@@ -81,7 +81,7 @@ def gathered() -> Change:
     return patch.object(PlainStatistics, "before_validate", lambda self: None)
 
 
-def look_at_nothing(discriminator: nn.Module, l: Tensor) -> dict[int, Tensor]:  # noqa: E741
+def look_at_nothing(discriminator: nn.Module, l: Tensor, mean: Any = None) -> dict[int, Tensor]:  # noqa: E741
     """What a PatchGAN without an encoder sees with it."""
     return {}
 
@@ -117,6 +117,7 @@ UNET = {
 GAN = {
     "GAN": Ingredient(),
     "− mirror image, of the GAN": Ingredient(one_way),
+    "− adversary": Ingredient(values={"adversarial_weight": 0}),
     "− encoder in the PatchGAN": Ingredient(lambda: patch.object(PatchDiscriminator, "look", look_at_nothing)),
     "− moving average": Ingredient(values={"ema": 0}),
     "− edges": Ingredient(values={"edge_weight": 0}),

@@ -7,6 +7,7 @@ The network is the study's, without dropout, and paints a picture as the study's
 """
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
 from pipeline.training.history import History
 from pipeline.training.learner import learner
+from pipeline.training.likeness import LikenessLoss
 from pipeline.training.precision import BFloat16
 from pipeline.training.statistics import PlainStatistics
 
@@ -65,7 +67,7 @@ class PlainPatchGAN(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1, 0.02)
 
-    def look(self, l: Tensor) -> None:  # noqa: E741
+    def look(self, l: Tensor, mean: Callable[[Tensor], Tensor]) -> None:  # noqa: E741
         """It has no encoder to look with."""
 
     def forward(self, l: Tensor, ab: Tensor, seen: None) -> Tensor:  # noqa: E741
@@ -96,9 +98,9 @@ def against_a_patchgan(study: params.Params, network: nn.Module, epochs: int) ->
     """Train the U-Net on, in place, against a PatchGAN."""
     discriminator = PlainPatchGAN()
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
-    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4), l1_weight=100)
-    history = History(parts={"train_l1": lambda _: step.l1}, measures=colouriser.MEASURES)
-    _learner(study, network, adam, [step, history]).fit(epochs, 2e-4)
+    likeness, step = LikenessLoss(100), AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4))
+    history = History(parts={"train_l1": lambda _: likeness.l1}, measures=colouriser.MEASURES)
+    _learner(study, network, adam, [likeness, step, history]).fit(epochs, 2e-4)
     return history
 
 

@@ -46,7 +46,7 @@ three sizes.
 
 The colours are guesses. No grey photograph tells which colour a coat had, so they are no evidence of how anything
 looked. The model knows pictures of the kind that it was trained on, and little of others. Trained with L1 it paints
-pale where several colours are likely; against a discriminator, boldly, and at times wrongly.
+pale where several colours are likely; trained on for lively ones, boldly, and at times wrongly.
 """
 SEAL = "\n<!-- SHA-256 of the page above, by which export knows its own: "
 
@@ -66,7 +66,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
         **about | {"encoder": ": ".join(filter(None, (about["encoder"], SEEN.get(about["encoder"]))))},
         name=printable(path.stem),
         file=printable(file),
-        how="trained with an L1 loss" + (", then against a PatchGAN" if "gan" in stages else ""),
+        how="trained with an L1 loss" + _then(stages.get("gan")),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
         figures=_figures(path),
@@ -87,6 +87,13 @@ def is_sealed(content: bytes) -> bool:
     """Whether a page is as it was sealed: nobody has changed it."""
     page = content.rpartition(SEAL.encode())[0].decode(errors="replace")
     return content == seal(page).encode()
+
+
+def _then(gan: Mapping[str, Any] | None) -> str:
+    """What came after the training with an L1 loss."""
+    if gan is None:
+        return ""
+    return ", then against a PatchGAN" if gan.get("adversarial_weight", 1) else ", then for livelier colours"
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -167,10 +167,11 @@ class UNet(Training):
 
 
 class GAN(Training):
-    """Training of the U-Net against a PatchGAN; without epochs there is no GAN."""
+    """Training of the U-Net against a PatchGAN; without epochs there is no GAN, at weight 0 no PatchGAN."""
 
     epochs: _by_side(Annotated[int, Field(ge=0, le=100_000)])
     batch_size: BatchSize
+    adversarial_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     edge_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness_weight: Annotated[float, Field(ge=0, le=1_000_000)]

@@ -133,7 +133,8 @@ def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
     Args:
         tables: "unet" and "gan" → a row an epoch, with epoch (from 1), train_l1, validation_l1 and
-            validation_colourfulness; gan has adversarial, discriminator_real and discriminator_fake as well.
+            validation_colourfulness; gan has adversarial, discriminator_real and discriminator_fake as well, with no
+            numbers if there was no adversary.
         path: a PNG.
     """
     # The GAN trains the U-Net on, so its epochs come after the U-Net's.
@@ -147,6 +148,8 @@ def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         _line(error, table["train_l1"], f"{NAMES[name]}, training", COLOURS[name], "--")
         _line(error, table["validation_l1"], f"{NAMES[name]}, validation", COLOURS[name], "-")
         _line(colourfulness, table["validation_colourfulness"], NAMES[name], COLOURS[name], "-")
+    if gan["adversarial"].isna().all():
+        adversaries.text(0.5, 0.5, "no adversary", transform=adversaries.transAxes, ha="center")
     _line(adversaries, gan["adversarial"], "generator: fake taken for fake", COLOURS["gan"], "-")
     _line(adversaries, gan["discriminator_real"], "discriminator: real taken for fake", "#009e73", "-.")
     _line(adversaries, gan["discriminator_fake"], "discriminator: fake taken for real", "#cc79a7", ":")

@@ -1,4 +1,4 @@
-"""Stage 4: train the U-Net on, against a PatchGAN, with BCE + λ·L1 + κ·edges + μ·paleness + ν·Fréchet distance."""
+"""Stage 4: train the U-Net on, with α·BCE of a PatchGAN + λ·L1 + κ·edges + μ·paleness + ν·Fréchet distance."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
-from pipeline.params import Params
+from pipeline.params import GAN, Params
 from pipeline.training import colouriser, processes
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
@@ -21,6 +21,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.frechet import FrechetLoss
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+from pipeline.training.likeness import LikenessLoss
 from pipeline.training.selection import Selection
 
 UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetensors")
@@ -62,7 +63,7 @@ def features(data: str) -> nn.Module:
 def train(
     params: Params, network: nn.Module, architecture: str, eye: nn.Module, *callbacks: Callback
 ) -> tuple[History, float]:
-    """Train a U-Net, in place, against a PatchGAN that sees with the encoder that the U-Net has now.
+    """Train a U-Net on, in place, for livelier colours.
 
     Args:
         params: all of them.
@@ -78,38 +79,42 @@ def train(
         PipelineError: the pictures are too small for so large patches.
     """
     batches = colouriser.batches(params, params.gan.batch_size, flip)
-    _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
     network.trains_both_ways = True
-    body = encoder.build(architecture, channels=1).body
-    body.load_state_dict(network.layers[0].state_dict())
-    discriminator = PatchDiscriminator(body, params.gan.filters, params.gan.downsamplings)
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
-    step = AdversarialStep(
-        discriminator,
-        adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate),
-        params.gan.l1_weight,
-        params.gan.colourfulness_weight,
-        params.gan.edge_weight,
-    )
+    likeness = LikenessLoss(params.gan.l1_weight, params.gan.colourfulness_weight, params.gan.edge_weight)
+    step = None
+    if params.gan.adversarial_weight:
+        _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
+        discriminator = _discriminator(params.gan, network, architecture)
+        optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
+        step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)
     frechet = FrechetLoss(eye, params.gan.frechet_weight)
     history = History(
         parts={
-            "train_l1": lambda _: step.l1,
-            "train_edges": lambda _: step.edges,
-            "adversarial": lambda _: step.adversarial,
-            "paleness": lambda _: step.paleness,
+            "train_l1": lambda _: likeness.l1,
+            "train_edges": lambda _: likeness.edges,
+            "adversarial": lambda _: getattr(step, "adversarial", None),
+            "paleness": lambda _: likeness.paleness,
             "frechet_distance": lambda _: frechet.distance,
-            "discriminator_real": lambda _: step.real,
-            "discriminator_fake": lambda _: step.fake,
+            "discriminator_real": lambda _: getattr(step, "real", None),
+            "discriminator_fake": lambda _: getattr(step, "fake", None),
         },
         measures=colouriser.MEASURES,
     )
     if not params.gan.epochs:
         return history, 0.0
     selection = Selection(params.gan.colourfulness)
-    callbacks = [step, frechet, MovingAverage(params.gan.ema), history, selection, *callbacks]
+    losses = filter(None, (likeness, step, frechet))
+    callbacks = [*losses, MovingAverage(params.gan.ema), history, selection, *callbacks]
     learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
     return history, selection.share
+
+
+def _discriminator(gan: GAN, network: nn.Module, architecture: str) -> PatchDiscriminator:
+    """A PatchGAN that sees with the encoder that the U-Net has now."""
+    body = encoder.build(architecture, channels=1).body
+    body.load_state_dict(network.layers[0].state_dict())
+    return PatchDiscriminator(body, gan.filters, gan.downsamplings)
 
 
 def _check_patches(downsamplings: int, side: int) -> None:

@@ -20,6 +20,7 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.frechet import FrechetLoss
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
+from pipeline.training.likeness import LikenessLoss
 from pipeline.training.muon import Muon
 from pipeline.training.selection import Selection
 from tests.test_full_disk import full_disk
@@ -67,10 +68,13 @@ def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[by
     saved = Checkpoint(kind, f"pipeline.train_{kind}", settings or {}, [])
     if kind == "gan":
         discriminator = critic()
-        step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
+        step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3))
         history = History({"fake": lambda _: step.fake}, colouriser.MEASURES)
         frechet = FrechetLoss(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), weight=10)
-        callbacks, optimiser = [step, frechet, MovingAverage(0.9), history, Selection(0.3), saved, *further], adam
+        callbacks, optimiser = (
+            [LikenessLoss(100), step, frechet, MovingAverage(0.9), history, Selection(0.3), saved, *further],
+            adam,
+        )
         learner(pair(), network, nn.L1Loss(), optimiser, callbacks).fit(EPOCHS, 0.01)
     else:
         history = History({"train_l1": colouriser.l1}, colouriser.MEASURES)

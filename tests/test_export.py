@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import export, inference, metadata, models, report
+from pipeline import export, inference, metadata, model_card, models, report
 from pipeline.colourise import Colouriser
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
@@ -87,6 +87,13 @@ def test_the_card_tells_the_training_and_the_licences(exported):
     for said in ("cifar10", "stl10", "seed 3", "epochs 2, learning rate 0.01", "trained with an L1 loss; ", "Coates"):
         assert said in card
     assert "None: metrics/evaluate.json is not about this model." in card
+
+
+@pytest.mark.parametrize(("weight", "how"), [(0, "for livelier colours"), (1, "against a PatchGAN")])
+def test_the_card_names_an_adversary_only_if_there_was_one(tmp_path, weight, how):
+    about = COLOURISER | ABOUT | {"torch": "2", "gan": {"adversarial_weight": weight}}
+    card = model_card.write(tmp_path / "gan.safetensors", "gan.onnx", about, 1, 0.0)
+    assert f"trained with an L1 loss, then {how}; 1 weights" in card
 
 
 def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, monkeypatch):

@@ -38,11 +38,14 @@ def test_figures_in_git_can_be_shown_and_compared_in_a_fresh_clone(fresh):
     assert fresh.run("git", "status", "--short") == " M metrics/evaluate.json\n"
 
 
+@pytest.mark.parametrize("verdict", ["0.7", ""])  # without an adversary there is none
 @pytest.mark.parametrize("distances", [("", ""), ("", "0.3")])
-def test_curves_with_empty_cells_are_drawn(fresh, distances):
+def test_curves_with_empty_cells_are_drawn(fresh, distances, verdict):
     plots = fresh.folder / "plots"
     plots.mkdir(exist_ok=True)
-    rows = [f"{epoch},{distance},0.7,0.7,0.7,0.1\n" for epoch, distance in enumerate(distances, start=1)]
+    rows = [
+        f"{epoch},{distance},{verdict},{verdict},{verdict},0.1\n" for epoch, distance in enumerate(distances, start=1)
+    ]
     (plots / "gan.csv").write_text(CURVES + "".join(rows))
     drawn = json.loads(fresh.run("dvc", "plots", "show", "--json", "frechet_distance", "gan_parts").splitlines()[-1])
     for name in ("frechet_distance", "gan_parts"):

@@ -97,3 +97,11 @@ def test_curves_draw_both_networks_and_leave_their_tables_alone(tmp_path):
             assert (part == colour).all(axis=2).sum() > 100
     for name, table in tables.items():
         pd.testing.assert_frame_equal(table, before[name])
+
+
+@pytest.mark.parametrize("adversary", [True, False])
+def test_curves_say_so_if_there_was_no_adversary(tmp_path, adversary):
+    parts = PARTS if adversary else dict.fromkeys(PARTS, np.nan)
+    plots.curves({"unet": pd.DataFrame(EPOCHS), "gan": pd.DataFrame({**EPOCHS, **parts})}, tmp_path / "curves.png")
+    middle = pixels(tmp_path / "curves.png")[200:218, 660:800]
+    assert (middle < 100).any() == (not adversary)

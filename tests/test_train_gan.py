@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -8,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
 from tests.archives import draw
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
+from tests.test_checkpoint import Kill
 
 
 def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_pictures(tmp_path, monkeypatch):
@@ -51,3 +55,33 @@ def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatc
     assert about["gan"]["epochs"] == about["share"] == 0
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in trained.state_dict().items())
     assert (tmp_path / "plots/gan.csv").read_text().startswith("epoch,train_l1,")
+
+
+def test_without_an_adversary_none_is_built_and_its_columns_are_empty(tmp_path, monkeypatch):
+    settings, network = ready(tmp_path, monkeypatch, {}, epochs=1, adversarial_weight=0, downsamplings=5)
+    monkeypatch.setattr(train_gan, "PatchDiscriminator", None)  # with patches that would be too large, it is not asked
+    train_gan.run(settings)
+    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    assert about["gan"]["adversarial_weight"] == 0 < about["share"]
+    assert any(not torch.equal(tensor, network.state_dict()[name]) for name, tensor in trained.state_dict().items())
+    rows = pd.read_csv(tmp_path / "plots/gan.csv")
+    assert rows[["adversarial", "discriminator_real", "discriminator_fake"]].isna().all(axis=None)
+    assert rows[["train_l1", "train_edges", "paleness", "validation_l1"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+def test_a_run_that_was_killed_ends_as_if_it_never_had_been(tmp_path, monkeypatch, capsys, weight):
+    settings, _ = ready(tmp_path, monkeypatch, {}, epochs=2, adversarial_weight=weight)
+    train_gan.run(settings)
+    undisturbed = {path: Path(path).read_bytes() for path in ("models/gan.safetensors", "plots/gan.csv")}
+    for path in undisturbed:
+        Path(path).unlink()
+    train = train_gan.train
+    with monkeypatch.context() as patch:
+        patch.setattr(train_gan, "train", lambda *given: train(*given, Kill(1, 1, "after_batch")))
+        with pytest.raises(KeyboardInterrupt):
+            train_gan.run(settings)
+    capsys.readouterr()
+    train_gan.run(settings)
+    assert "going on in epoch 1/2, after batch 4/4" in capsys.readouterr().out
+    assert {path: Path(path).read_bytes() for path in undisturbed} == undisturbed

@@ -15,6 +15,7 @@ from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+from pipeline.training.likeness import LikenessLoss
 from pipeline.training.precision import autocast
 
 
@@ -207,7 +208,7 @@ class Watch(History):
 
 def test_both_networks_of_the_gan_are_updated_on_each_batch():
     discriminator = critic()
-    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3), l1_weight=100)
+    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=1e-3))
     watch = Watch(discriminator)
     train([step, watch], epochs=1)
     assert len(watch.seen) == 4
@@ -219,7 +220,7 @@ def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
     discriminator = critic()
     before = [parameter.detach().clone() for parameter in discriminator.parameters()]
     still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
-    train([AdversarialStep(discriminator, still, l1_weight=1)], epochs=1)
+    train([AdversarialStep(discriminator, still)], epochs=1)
     for was, now in zip(before, discriminator.parameters(), strict=True):
         assert torch.equal(was, now)
         assert now.requires_grad
@@ -228,35 +229,34 @@ def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
 def test_the_discriminator_learns_to_tell_real_colours_from_painted_ones():
     seed_everything(0)
     discriminator = critic()
-    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=5e-3), l1_weight=1)
+    step = AdversarialStep(discriminator, adam(discriminator.parameters(), lr=5e-3))
     verdicts = History({"real": lambda _: step.real, "fake": lambda _: step.fake}, {})
     train([step, verdicts], epochs=12, rate=1e-9)
     assert verdicts.rows[-1]["real"] + verdicts.rows[-1]["fake"] < 0.6 * 2 * np.log(2)  # of not knowing
 
 
-def against_a_critic_that_does_not_learn(*weights: float) -> AdversarialStep:
-    seed_everything(0)
-    discriminator = critic()
-    return AdversarialStep(discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.0), *weights)
-
-
 def test_the_generator_learns_to_fool_a_discriminator_and_still_minds_l1():
     results = {}
-    for l1_weight in (0, 100):
-        step = against_a_critic_that_does_not_learn(l1_weight)
-        parts = {"adversarial": lambda _, step=step: step.adversarial, "train_l1": lambda _, step=step: step.l1}
+    for weight, l1_weight in ((1, 0), (1, 100), (10000, 100)):
+        seed_everything(0)
+        discriminator = critic()
+        step = AdversarialStep(discriminator, torch.optim.SGD(discriminator.parameters(), lr=0.0), weight)
+        likeness = LikenessLoss(l1_weight)
+        parts = {"adversarial": lambda _, step=step: step.adversarial, "train_l1": lambda _, it=likeness: it.l1}
         history = History(parts, {})
-        train([step, history], epochs=6)
-        results[l1_weight] = history.rows
-    assert results[0][-1]["adversarial"] < 0.95 * results[0][0]["adversarial"]
-    assert results[0][-1]["adversarial"] < results[100][-1]["adversarial"]
-    assert results[100][-1]["train_l1"] < 0.5 * results[0][-1]["train_l1"]
+        train([likeness, step, history], epochs=6)
+        results[weight, l1_weight] = history.rows
+    assert results[1, 0][-1]["adversarial"] < 0.95 * results[1, 0][0]["adversarial"]
+    assert results[1, 0][-1]["adversarial"] < results[1, 100][-1]["adversarial"]
+    assert results[10000, 100][-1]["adversarial"] < 0.95 * results[1, 100][-1]["adversarial"]
+    assert results[1, 100][-1]["train_l1"] < 0.5 * results[1, 0][-1]["train_l1"]
 
 
 def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
     found = {}
     for weight in (0, 10):
-        step = against_a_critic_that_does_not_learn(100, weight)
+        seed_everything(0)
+        step = LikenessLoss(100, weight)
         history = History({"paleness": lambda _, step=step: step.paleness}, colouriser.MEASURES)
         network = painter()
         nn.init.zeros_(network[-1].weight)
@@ -270,7 +270,8 @@ def test_the_generator_paints_livelier_if_it_is_paid_for_colour():
 def test_the_generator_paints_smoother_if_spots_cost_more_than_their_l1():
     found = {}
     for weight in (0, 100):
-        step = against_a_critic_that_does_not_learn(0, 0, weight)
+        seed_everything(0)
+        step = LikenessLoss(1, 0, weight)
         history = History({"edges": lambda _, step=step: step.edges}, {})
         train([step, history], epochs=4)
         found[weight] = history.rows[-1]["edges"]
@@ -278,7 +279,7 @@ def test_the_generator_paints_smoother_if_spots_cost_more_than_their_l1():
 
 
 def test_black_pictures_in_a_batch_leave_the_gradient_finite():
-    step = AdversarialStep(critic(), None, 0, 1)
+    step = LikenessLoss(0, 1)
     l, ab = torch.full((2, 1, 8, 8), -1.0), torch.zeros(2, 2, 8, 8, requires_grad=True)  # noqa: E741
     data = SimpleNamespace(train=SimpleNamespace(share=1.0))
     step.learn = SimpleNamespace(x=l, y=torch.full_like(ab, 0.2).detach(), pred=ab, dls=data)

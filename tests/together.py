@@ -89,13 +89,17 @@ def three_steps(set_: Callable[[Any, str, Any], None] = setattr) -> dict[str, An
     history = train_unet.train(settings, unet("resnet20"), plain := Plain())
     ends["unet"] = plain.kept, history.rows
 
-    seed_everything(0)
     eye = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU())
     with torch.no_grad():  # the same in all processes, as if it came from a file
         eye[0].weight.copy_(torch.linspace(-1, 1, eye[0].weight.numel()).view_as(eye[0].weight).sin())
         eye[0].bias.zero_()
-    history, _ = train_gan.train(settings, unet("resnet20"), "resnet20", eye, plain := Plain())
-    ends["gan"] = plain.kept, history.rows
+    for stage, weight in (("gan", 1), ("gan without adversary", 0)):
+        gan = settings.gan.model_copy(update={"adversarial_weight": weight})
+        seed_everything(0)
+        given = settings.model_copy(update={"gan": gan}), unet("resnet20"), "resnet20", eye
+        history, _ = train_gan.train(*given, plain := Plain())
+        there = [{name: value for name, value in row.items() if value is not None} for row in history.rows]
+        ends[stage] = plain.kept, there
     return ends
 
 
