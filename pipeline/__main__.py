@@ -11,7 +11,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 from pipeline import environment, memory
 from pipeline.errors import PipelineError, Stopped, Unread, printable
 
-TRAINING = {"pretrain", "train-unet", "train-gan"}
+COMPUTING = {"pretrain", "train-unet", "train-gan", "evaluate"}
 
 
 def main() -> None:
@@ -53,6 +53,6 @@ def _end(code: int, line: str | None = None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    if TRAINING.intersection(sys.argv[1:2]):
+    if COMPUTING.intersection(sys.argv[1:2]):
         memory.keep()
     main()

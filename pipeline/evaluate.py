@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from pipeline.training.precision import autocast
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
 
-GAINS = np.geomspace(0.5, 8, 25)  # close enough for straight lines between them
+GAINS = np.geomspace(0.5, 8, 13)  # close enough for straight lines between them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W), on the same device
 Paint = Callable[[Tensor], dict[str, Tensor]]  # l → who → ab
@@ -97,7 +97,7 @@ def by_picture(measured: Measurements, path: Path) -> None:
     """Write who.metric → a number a picture, float32 (N,), from which intervals over several runs can be had."""
     named = {
         f"{who}.{metric}": values.astype(np.float32)
-        for who, numbers in measured.numbers.items()
+        for who, numbers in measured.items()
         for metric, values in numbers.items()
     }
     with path.open("wb") as file:  # to a path, NumPy would add a suffix
@@ -208,21 +208,34 @@ def measure(test: store.Split, paint: Paint, judge: nn.Module, batch_size: int) 
     colours.require(test.pictures, "every test picture")
     device = next(judge.parameters()).device
     mine = processes.mine(np.arange(len(test.pictures)))
-    measured = Measurements(defaultdict(dict), {}, {})
+    numbers: Measurements = defaultdict(dict)
+    features: dict[str, np.ndarray] = {}  # the judge's, by who coloured what it sees
+    hues: dict[str, np.ndarray] = {}  # the same, where each picture is as colourful as the real one
     with tqdm(total=len(mine), desc="measuring", unit=" pictures", disable=None if processes.first() else True) as bar:
         for start in range(0, len(mine), batch_size):
             here = slice(start, start + batch_size)
             labels = torch.from_numpy(test.labels[mine[here]]).to(device)
             for shown in _show(_to_tensor(test.pictures[mine[here]], device), paint):
-                features = _look(judge, shown.pictures)
-                shown.numbers["judge_accuracy"] = (judge.head(features).argmax(dim=1) == labels).float()
+                seen = _look(judge, shown.pictures)
+                shown.numbers["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
                 for metric, value in shown.numbers.items():
-                    _put(measured.numbers[shown.who], metric, value, here, len(mine))
-                _put(measured.features, shown.who, features, here, len(mine))
+                    _put(numbers[shown.who], metric, value, here, len(mine))
+                _put(features, shown.who, seen, here, len(mine))
                 if shown.lively is not None:
-                    _put(measured.hues, shown.who, _look(judge, shown.lively), here, len(mine))
+                    _put(hues, shown.who, _look(judge, shown.lively), here, len(mine))
             bar.update(len(labels))
-    return _gather(measured)
+    features, hues, *values = (_gather(arrays) for arrays in (features, hues, *numbers.values()))
+    if not processes.first():
+        return None
+    measured = dict(zip(numbers, values, strict=True))
+    _check(measured, [*features.values(), *hues.values()])
+    for who in features.keys() - {"real"}:
+        measured[who] |= {
+            "judge_fd": metrics.frechet_distances(features[who], features["real"]),
+            "judge_fd_hue": metrics.frechet_distances(hues.get(who, features[who]), features["real"]),
+            "judge_kid": metrics.kernel_distances(features[who], features["real"]),
+        }
+    return measured
 
 
 class Shown(NamedTuple):
@@ -325,28 +338,14 @@ def _put(arrays: dict[str, np.ndarray], name: str, value: Tensor, here: slice, c
     arrays[name][here] = value.cpu().numpy()
 
 
-def _gather(measured: Measurements) -> Measurements | None:
-    """On the first process, what all of them have, checked, and what takes all pictures to compute; else None."""
-    numbers = {
-        who: {metric: processes.together(value) for metric, value in values.items()}
-        for who, values in measured.numbers.items()
-    }
-    features, hues = (
-        {who: processes.together(value) for who, value in there.items()} for there in (measured.features, measured.hues)
-    )
-    if not processes.first():
-        return None
-    found = Measurements(numbers, features, hues)
-    _check(found)
-    for who in numbers.keys() - {"real"}:
-        numbers[who]["judge_kid"] = metrics.kernel_distances(features[who], features["real"])
-    return found
+def _gather(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """On the first process, what all of them have, by the same names."""
+    return {name: processes.together(array) for name, array in arrays.items()}
 
 
-def _check(measured: Measurements) -> None:
-    for who, values in measured.numbers.items():
+def _check(measured: Measurements, seen: Sequence[np.ndarray]) -> None:
+    for who, values in measured.items():
         if not all(np.isfinite(value).all() for value in values.values()):
             raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
-    seen = [*measured.features.values(), *measured.hues.values()]
     if not all(np.isfinite(features).all() for features in seen):
         raise PipelineError("judge: its features are not finite numbers; train it with a lower learning rate")

@@ -6,7 +6,6 @@ differences and their intervals can be had of them.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,8 @@ PSNR_CEILING = 10 * math.log10(12 * 255**2)
 
 TINY = 1e-30  # the root of 0 has no gradient
 TOGETHER = 1000  # pictures of which each is compared with each, for a kernel distance
+AT_ONCE = 10_000  # pictures whose features are held in float64
+RIDGE = 1e-6  # of the mean variance, added to each feature's, lest a map stretches one that has next to none
 
 
 def l1(ab: Tensor, real_ab: Tensor) -> Tensor:
@@ -176,66 +177,56 @@ def _colourfulness(opponents: Tensor) -> Tensor:
     return spread.clamp_min(TINY).sqrt() + 0.3 * mean.clamp_min(TINY).sqrt()
 
 
-class Gaussian(NamedTuple):
-    """A mean, (…, F), and a covariance, (…, F, F), of float64: float32 is too coarse for the roots of a distance."""
+def frechet_distances(features: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """A number a picture, float64 (N,), whose mean is the Fréchet distance between two sets of pictures.
 
-    mean: np.ndarray
-    covariance: np.ndarray
+    That is |µ₁ − µ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½): Dowson & Landau 1982; on features of pictures, Heusel et al. 2017.
+    Of the same network it falls with the number of pictures: compare at equal numbers only.
 
-
-def moments(features: np.ndarray) -> np.ndarray:
-    """Features, (N, F), and their products, each pair once, (N, F + F (F + 1) / 2): what `gaussian` wants sums of."""
-    count, width = features.shape
-    found = np.empty((count, width + width * (width + 1) // 2))
-    found[:, :width] = features
-    end = width
-    for column in range(width):
-        start, end = end, end + width - column
-        np.multiply(features[:, column:], features[:, column, None], out=found[:, start:end])
-    return found
-
-
-def gaussian(sums: np.ndarray, counts: np.ndarray, width: int) -> Gaussian:
-    """The Gaussians of sets of features.
+    By the numbers' spread the interval of their mean is that of the distance: each is the distance + the picture's
+    influence on it (Hampel 1974), which is how the distance changes as the picture, painted and real, counts more. With
+    the map T that makes Σ₂ of Σ₁ (T Σ₁ T = Σ₂, see `training.frechet.transport`), the derivative of the distance with
+    respect to Σ₁ is 1 − T, and to Σ₂ 1 − T⁻¹.
 
     Args:
-        sums: of each set's `moments`, (…, F + F (F + 1) / 2); for exactness, of features whose mean is near 0.
-        counts: how many are in each set, (…), at least two.
-        width: F.
+        features: of pictures as they were painted, (N, F), which may be memory-mapped.
+        real: of the same pictures in their real colours, (N, F).
     """
-    counts = counts[..., None]
-    mean = sums[..., :width] / counts
-    rows, columns = np.triu_indices(width)
-    halves = (sums[..., width:] - counts * mean[..., rows] * mean[..., columns]) / (counts - 1)
-    covariance = np.empty((*mean.shape, width))
-    covariance[..., rows, columns] = covariance[..., columns, rows] = halves
-    return Gaussian(mean, covariance)
+    (mean, covariance), (real_mean, real_covariance) = _gaussian(features), _gaussian(real)
+    root, _ = _roots(real_covariance)
+    common = np.sqrt(np.linalg.eigvalsh(root @ covariance @ root).clip(min=0)).sum()
+    distance = np.square(mean - real_mean).sum() + np.trace(covariance + real_covariance) - 2 * common
+
+    ridge = (RIDGE * np.trace(covariance + real_covariance) / len(mean) + TINY) * np.eye(len(mean))
+    root, inverse = _roots(real_covariance + ridge)
+    middle, middle_inverse = _roots(root @ (covariance + ridge) @ root)
+    there, back = root @ middle_inverse @ root, inverse @ middle @ inverse
+
+    found = np.empty(len(features))
+    for part in _parts(len(features)):
+        off, real_off = features[part] - mean, real[part] - real_mean
+        found[part] = 2 * (off - real_off) @ (mean - real_mean)
+        found[part] += (off * (off - off @ there)).sum(axis=1) + (real_off * (real_off - real_off @ back)).sum(axis=1)
+    return max(0, distance) + found - found.mean()
 
 
-def root(covariance: np.ndarray) -> np.ndarray:
-    """A matrix R with R Rᵀ = Σ, (…, F, F), also of one that is singular."""
+def _gaussian(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean, (F,), and covariance, (F, F), in float64: float32 is too coarse for roots."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    products = sum((features[part] - mean).T @ (features[part] - mean) for part in _parts(len(features)))
+    return mean, products / (len(features) - 1)
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE)]
+
+
+def _roots(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ^½ and Σ^-½; of a singular one the latter is that of what is not."""
     values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(values.clip(min=0))[..., None, :]
-
-
-def frechet_distance(first: Gaussian, second: Gaussian, root_of_first: np.ndarray | None = None) -> np.ndarray:
-    """|µ₁ − µ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½): Dowson & Landau 1982; on features of pictures, Heusel et al. 2017.
-
-    tr (Σ₁ Σ₂)^½ is the sum of the roots of the eigenvalues of Rᵀ Σ₂ R with R Rᵀ = Σ₁, which is symmetric and has none
-    below 0 but by rounding, so that singular covariances need no special care.
-
-    Args:
-        first: one Gaussian, or many, (…, F).
-        second: as many.
-        root_of_first: `root` of the first covariance, if it is known already.
-
-    Returns:
-        Distances, (…).
-    """
-    half = root(first.covariance) if root_of_first is None else root_of_first
-    common = np.sqrt(np.linalg.eigvalsh(half.swapaxes(-1, -2) @ second.covariance @ half).clip(min=0)).sum(axis=-1)
-    spread = (first.covariance + second.covariance).trace(axis1=-2, axis2=-1) - 2 * common
-    return np.maximum(0, np.square(first.mean - second.mean).sum(axis=-1) + spread)
+    roots = np.sqrt(values.clip(min=0))
+    inverses = np.divide(1, roots, where=roots > 0, out=np.zeros_like(roots))
+    return vectors * roots @ vectors.T, vectors * inverses @ vectors.T
 
 
 def kernel_distances(features: np.ndarray, real: np.ndarray) -> np.ndarray:

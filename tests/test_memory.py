@@ -55,7 +55,7 @@ except KeyboardInterrupt:
     assert (done.stdout, done.stderr) == ("heeded\n", "")
 
 
-def test_all_commands_that_train_keep_memory_and_no_other(monkeypatch):
+def test_all_commands_that_compute_for_long_keep_memory_and_no_other(monkeypatch):
     kept = set()
     commands = {command.name or command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands}
     monkeypatch.setattr(cli, "app", lambda prog_name: None)
@@ -63,4 +63,4 @@ def test_all_commands_that_train_keep_memory_and_no_other(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["pipeline", command])
         monkeypatch.setattr(memory, "keep", lambda command=command: kept.add(command))
         runpy.run_module("pipeline", run_name="__main__")
-    assert kept == {"pretrain", "train-unet", "train-gan"}
+    assert kept == {"pretrain", "train-unet", "train-gan", "evaluate"}

@@ -249,21 +249,6 @@ def test_kernel_distance_of_the_same_distribution_is_on_average_nothing():
     assert min(means) < 0
 
 
-def test_gaussian_with_counts_is_that_of_the_repeated_rows():
-    rng = np.random.default_rng(0)
-    features, counts = rng.normal(1, 1, (30, 4)), rng.integers(0, 4, (2, 30))
-    result = metrics.gaussian(counts @ metrics.moments(features), counts.sum(axis=1), 4)
-    for repeats, mean, covariance in zip(counts, *result, strict=True):
-        repeated = np.repeat(features, repeats, axis=0)
-        np.testing.assert_allclose(mean, repeated.mean(axis=0))
-        np.testing.assert_allclose(covariance, np.cov(repeated.T), atol=1e-10)
-
-
-def gaussian_of(features):
-    count, width = features.shape
-    return metrics.gaussian(metrics.moments(features).sum(axis=0), np.array(count), width)
-
-
 def test_frechet_distance_is_that_of_the_formula():
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(200, 6)) @ rng.normal(size=(6, 6)) for _ in range(2))
@@ -271,18 +256,50 @@ def test_frechet_distance_is_that_of_the_formula():
     expected = np.square(first.mean(axis=0) - second.mean(axis=0)).sum() + np.trace(
         one + two - 2 * sqrtm(one @ two).real
     )
-    assert metrics.frechet_distance(gaussian_of(first), gaussian_of(second)) == pytest.approx(expected)
+    assert metrics.frechet_distances(first, second).mean() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("pictures", [5, 100], ids=["singular", "regular"])
 def test_frechet_distance_of_shifted_features_is_the_squared_shift(pictures):
     features = np.random.default_rng(0).normal(size=(pictures, 16))  # 5 pictures: a covariance of rank 4 of 16
     shift = np.arange(16) / 10
-    distance = metrics.frechet_distance(gaussian_of(features), gaussian_of(features + shift))
-    assert distance == pytest.approx(np.square(shift).sum(), rel=1e-6)
-    assert metrics.frechet_distance(gaussian_of(features), gaussian_of(features)) == pytest.approx(0, abs=1e-6)
+    distances = metrics.frechet_distances(features, features + shift)
+    assert distances.mean() == pytest.approx(np.square(shift).sum(), rel=1e-6)
+    assert np.abs(metrics.frechet_distances(features, features)).max() < 1e-6
 
 
 def test_frechet_distance_without_any_spread_is_that_of_the_means():
-    zeros, ones = np.zeros((3, 2)), np.ones((3, 2))
-    assert metrics.frechet_distance(gaussian_of(zeros), gaussian_of(ones)) == pytest.approx(2)
+    assert metrics.frechet_distances(np.zeros((3, 2)), np.ones((3, 2))) == pytest.approx([2, 2, 2])
+
+
+def test_a_pictures_share_of_the_frechet_distance_is_how_this_changes_as_the_picture_counts_more():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(40, 3))
+    painted = 0.6 * real + rng.normal(0.2, 0.3, (40, 3))
+    distances = metrics.frechet_distances(painted, real)
+    for index in (0, 17, 39):
+        repeats = np.full(40, 1000)
+        repeats[index] += 1
+        more, as_often = (
+            metrics.frechet_distances(*(np.repeat(features, count, axis=0) for features in (painted, real))).mean()
+            for count in (repeats, 1000)
+        )
+        assert (more - as_often) * 40_001 == pytest.approx(distances[index] - distances.mean(), rel=0.04)
+
+
+def test_the_spread_of_frechet_distances_is_that_of_their_mean_from_set_to_set():
+    rng = np.random.default_rng(0)
+    sets = []
+    for _ in range(300):
+        real = rng.normal(size=(300, 4))
+        sets.append(metrics.frechet_distances(0.5 * real + rng.normal(0.5, 0.3, (300, 4)), real))
+    told = np.sqrt(np.mean([numbers.var() / 300 for numbers in sets]))
+    assert told == pytest.approx(np.std([numbers.mean() for numbers in sets]), rel=0.15)
+
+
+def test_features_in_parts_give_the_same_distance(monkeypatch):
+    rng = np.random.default_rng(0)
+    real, painted = rng.normal(size=(25, 3)), rng.normal(0.3, 1.2, (25, 3))
+    expected = metrics.frechet_distances(painted, real)
+    monkeypatch.setattr(metrics, "AT_ONCE", 10)
+    np.testing.assert_allclose(metrics.frechet_distances(painted, real), expected)
