@@ -78,7 +78,7 @@ class PlainPatchGAN(nn.Module):
 def batches(study: params.Params) -> DataLoaders:
     """The same pictures for training and validation as the study's."""
     device = default_device()
-    train = store.read(colouriser.TARGET, "train").pictures[: study.images]
+    train = colouriser.pictures(study.images).pictures[:]
     validation = store.read(colouriser.TARGET, "validation")
     return DataLoaders(
         TfmdDL(Pictures(train), bs=BATCH_SIZE, shuffle=True, num_workers=os.cpu_count(), device=device),

@@ -80,7 +80,7 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
 
 def _more_memory(stage: str) -> str:
     """What helps a stage that had not enough."""
-    if stage.startswith("download"):
+    if stage.startswith("download") or stage == "unlabelled":
         return "end other programs"
     section = stage.removeprefix("train-").replace("-", ".")
     return f"lower {section}.batch_size in params.yaml, or end other programs"
@@ -109,6 +109,15 @@ def download(role: Role) -> None:
         from pipeline import download
 
         download.run(role.value, checked)
+
+
+@app.command()
+def unlabelled() -> None:
+    """Fetch pictures without labels, if the colouriser wants more than have labels, into data/unlabelled."""
+    with _stage("unlabelled") as checked:
+        from pipeline import unlabelled
+
+        unlabelled.run(checked)
 
 
 @app.command()

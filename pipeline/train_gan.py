@@ -39,7 +39,7 @@ def run(params: Params) -> None:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
     eye = features(about["data"])
-    checkpoint = Checkpoint("train-gan", __name__, settings, [*store.files(colouriser.TARGET), UNET, FEATURES])
+    checkpoint = Checkpoint("train-gan", __name__, settings, [*colouriser.files(), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
     if not processes.first():

@@ -39,7 +39,7 @@ def run(params: Params) -> None:
     network, about = on_encoder(params.unet.dropout)
     check_side(about["architecture"], side)
     settings = params.model_dump(include={"seed", "images", "unet"})
-    checkpoint = Checkpoint("train-unet", __name__, settings, [*store.files(colouriser.TARGET), ENCODER])
+    checkpoint = Checkpoint("train-unet", __name__, settings, [*colouriser.files(), ENCODER])
     history = train(params, network, checkpoint)
     if not processes.first():
         return

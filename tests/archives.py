@@ -61,7 +61,7 @@ def make_stl10(path: Path, train: int = 60, test: int = 20, unlabelled: int = 4,
     """Write an archive like stl10_binary.tar.gz.
 
     Returns:
-        Its labelled pictures: train and test.
+        Its pictures: train, test, and unlabelled, whose classes are not in it.
     """
     generator = np.random.default_rng(seed)
     trained, tested, rest = (draw(number, 96, generator) for number in (train, test, unlabelled))
@@ -75,7 +75,7 @@ def make_stl10(path: Path, train: int = 60, test: int = 20, unlabelled: int = 4,
         "class_names.txt": "\n".join([*names, ""]).encode(),
     }
     write_tar(path, {f"stl10_binary/{name}": content for name, content in files.items()})
-    return {"train": trained, "test": tested}
+    return {"train": trained, "test": tested, "unlabelled": rest}
 
 
 def _stl10_pictures(pictures: np.ndarray) -> bytes:

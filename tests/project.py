@@ -23,10 +23,10 @@ SOURCES = [
 ]
 ALL = {
     *("download@target", "download@encoder", "pretrain@encoder", "pretrain@features", "pretrain@judge"),
-    *("train_unet", "train_gan", "evaluate"),
+    *("unlabelled", "train_unet", "train_gan", "evaluate"),
 }
 OUTPUTS = {
-    *("data/inventory.json", "data/target", "data/encoder"),
+    *("data/inventory.json", "data/target", "data/encoder", "data/unlabelled"),
     *(f"models/{name}.safetensors" for name in ("encoder", "features", "judge", "unet", "gan")),
     *(f"metrics/{name}.json" for name in ("encoder", "features", "judge", "evaluate")),
     *(f"plots/{name}.csv" for name in ("encoder", "features", "judge", "unet", "gan")),

@@ -36,7 +36,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
     shown = run(tmp_path, "--help")
-    stages = ("download", "pretrain", "train-unet", "train-gan", "evaluate")
+    stages = ("download", "unlabelled", "pretrain", "train-unet", "train-gan", "evaluate")
     for command in (*stages, "report", "colourise", "export", "serve"):
         assert command in shown.stdout
     code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib', 'gradio'} & set(sys.modules))"
@@ -186,6 +186,7 @@ def test_memory_that_runs_out_in_a_callback_is_one_line(error, event, in_folder)
     ("stage", "way_out"),
     [
         ("download-target", "end other programs, and run"),
+        ("unlabelled", "end other programs, and run"),
         ("pretrain-judge", "lower pretrain.judge.batch_size in params.yaml, or end"),
         ("train-unet", "lower unet.batch_size in params.yaml, or end"),
         ("evaluate", "lower evaluate.batch_size in params.yaml, or end"),

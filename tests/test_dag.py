@@ -47,6 +47,12 @@ def test_only_download_and_the_report_of_evaluate_know_the_case():
     assert {stage for stage in TRACKED if "case" in definition(stage)["params"]} == {"download", "evaluate"}
 
 
+def test_only_what_trains_a_colouriser_depends_on_pictures_without_labels():
+    depends = {stage for stage in TRACKED if "data/unlabelled" in definition(stage)["deps"]}
+    assert depends == {stage for stage in TRACKED if "images" in definition(stage)["params"]} - {"unlabelled"}
+    assert depends == {"train_unet", "train_gan"}
+
+
 def test_only_the_inventory_of_the_folder_is_taken_each_time_and_nothing_else_looks_at_the_folder():
     assert STAGES.keys() - set(TRACKED) == {"inventory"}
     assert set(STAGES["inventory"]) == {"desc", "cmd", "always_changed", "outs"}

@@ -42,7 +42,7 @@ def test_each_role_gets_the_data_set_of_the_case(settings, capsys):
     assert store.read(Path("data/target"), "train").pictures.shape == (54, 96, 96, 3)
     assert store.read(Path("data/encoder"), "train").pictures.shape == (180, 32, 32, 3)
     about = store.read_about(Path("data/target"))
-    assert set(about) == {"name", "size", "classes", "licence"}
+    assert set(about) == {"name", "size", "classes", "licence", "unlabelled"}
     assert (about["name"], about["size"], about["classes"][7]) == ("stl10", 96, "monkey")
     assert capsys.readouterr().out.splitlines() == [
         "data/target: stl10, 96×96, 54 train, 6 validation, 20 test pictures, 10 classes",

@@ -17,7 +17,7 @@ from tests.somebody import somebody
 resource = pytest.importorskip("resource", reason="no limits of processes here")
 
 PRETRAIN = [f"pretrain {name}" for name in DATA]
-STAGES = ["download target", *PRETRAIN, "train-unet", "train-gan", "evaluate"]
+STAGES = ["download target", "unlabelled", *PRETRAIN, "train-unet", "train-gan", "evaluate"]
 
 
 @contextmanager

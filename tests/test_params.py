@@ -276,7 +276,9 @@ def test_a_missing_key_is_named(tmp_path):
         params.load(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("stage", ["download target", "pretrain judge", "train-unet", "train-gan", "evaluate"])
+@pytest.mark.parametrize(
+    "stage", ["download target", "unlabelled", "pretrain judge", "train-unet", "train-gan", "evaluate"]
+)
 def test_every_stage_refuses_a_bad_value_before_it_touches_anything(tmp_path, stage):
     changed(tmp_path, "unet.epochs", 0)
     command = [sys.executable, "-m", "pipeline", *stage.split()]

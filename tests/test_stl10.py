@@ -52,7 +52,7 @@ def test_the_unlabelled_pictures_are_not_needed(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"train_X.bin": PICTURE + b"\0"}, "train_X.bin has 27649 bytes, which is no number of 27648-byte pictures"),
+        ({"train_X.bin": PICTURE + b"\0"}, "train_X.bin has 27649 bytes, which is no number of 27648-byte records"),
         ({"test_y.bin": b"\0"}, "test_y.bin has no labels, or others than 1 to 10"),
         ({"test_y.bin": b""}, "test_y.bin has no labels"),
         ({"test_y.bin": b"\1\2"}, "1 test pictures, but 2 labels"),

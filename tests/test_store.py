@@ -24,6 +24,17 @@ def test_what_was_written_is_read_again(folder):
     assert store.read_about(folder) == {"name": "stripes"}
 
 
+def test_joined_pictures_are_like_one_array():
+    first, second = (store.Split(*draw(number, 16, np.random.default_rng(number))) for number in (5, 3))
+    joined = first.then(second)
+    whole = np.concatenate([first.pictures, second.pictures])
+    assert joined.pictures.shape == whole.shape
+    assert len(joined.pictures) == len(joined.labels) == 8
+    for chosen in (slice(None), slice(2), slice(6, None), slice(None, None, 3), np.array([7, 0, 5]), np.array([], int)):
+        np.testing.assert_array_equal(joined.pictures[chosen], whole[chosen])
+    np.testing.assert_array_equal(joined.labels, np.concatenate([first.labels, second.labels]))
+
+
 @pytest.mark.parametrize("share", [0, 0.1, 0.9])
 @pytest.mark.parametrize("name", ["train.npy", "train_labels.npy", "about.json"])
 def test_what_is_cut_off_is_refused_in_one_line(folder, name, share):

@@ -280,6 +280,44 @@ def read(path: Path, folder: str, members: Mapping[str, Member]) -> dict[str, np
     raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
 
 
+def blocks(
+    path: Path, folder: str, members: Mapping[str, Member], name: str, record: int, number: int
+) -> Iterator[bytes]:
+    """One file of a tar archive, so many records at a time; trusted as little as by `read`.
+
+    Args:
+        path: the archive, a .tar.gz or a .tar.
+        folder: in the archive, where the files are.
+        members: what may be there, by name.
+        name: of the file that is read; behind it nothing is.
+        record: how many bytes a record has.
+        number: of records in a block; the last one may have fewer.
+
+    Raises:
+        PipelineError: the archive is damaged, lacks the file, or holds something else before it.
+    """
+    left = dict(members)
+    with _opened(path, sum(member.most for member in members.values())) as archive:
+        for found in archive:
+            if _check(found, folder, left) == name:
+                with archive.extractfile(found) as file:
+                    _read_one(name, lambda _, size: records(size, record), file, found.size)
+                    yield from iter(lambda: file.read(number * record), b"")
+                return
+    raise PipelineError(f"{path}: {name} missing; {WAY_OUT}")
+
+
+def records(size: int, record: int) -> int:
+    """How many records of so many bytes a file has.
+
+    Raises:
+        ValueError: there are none, or a part of one.
+    """
+    if size == 0 or size % record:
+        raise ValueError(f"has {size} bytes, which is no number of {record}-byte records")
+    return size // record
+
+
 def files(path: Path, folder: str, names: re.Pattern, most: Member, number: int) -> Iterator[tuple[str, bytes]]:
     """The files of a tar archive, one at a time, with their names; trusted as little as by `read`.
 

@@ -30,9 +30,7 @@ def read(path: Path) -> dict[str, Split]:
 
 def _records(file: IO[bytes], size: int) -> np.ndarray:
     """A batch, uint8 (N, RECORD). It may hold any number of records."""
-    if size == 0 or size % RECORD:
-        raise ValueError(f"has {size} bytes, which is no number of {RECORD}-byte records")
-    records = np.frombuffer(file.read(size), np.uint8).reshape(-1, RECORD)
+    records = np.frombuffer(file.read(size), np.uint8).reshape(archive.records(size, RECORD), RECORD)
     if (highest := records[:, 0].max()) >= len(CLASSES):
         raise ValueError(f"has a class {highest}, allowed: 0 to {len(CLASSES) - 1}")
     return records

@@ -1,12 +1,15 @@
 """Which data sets there are, and how each becomes data/ROLE."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store, weights
+import numpy as np
+
+from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store, unlabelled, weights
 from pipeline.datasets import folder as pictures_folder
 from pipeline.datasets.store import Split
 from pipeline.params import Datasets, EncoderName
@@ -73,7 +76,8 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
         case "cifar10":
             about, splits = asdict(CIFAR10), cifar10.read(archive.fetch(settings.cifar10))
         case "stl10":
-            about, splits = asdict(STL10), stl10.read(archive.fetch(settings.stl10))
+            about = asdict(STL10) | {"unlabelled": True}  # there are more, for the stage `unlabelled`
+            splits = stl10.read(archive.fetch(settings.stl10))
         case "imagenette":
             size = settings.imagenette.size
             splits = imagenette.read(archive.fetch(settings.imagenette), size, folder.parent)
@@ -97,6 +101,38 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
     if coloured:
         splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
     store.write(folder, about, splits)
+
+
+def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) -> None:
+    """Write pictures without labels into data/unlabelled: as many as the target's training pictures lack to `images`.
+
+    They are fewer if the data set has no more, and none but the name `none` if it has no such pictures, or enough with
+    labels. Greys, and copies of the target's pictures and of each other, are left out, which is told on stderr.
+
+    Args:
+        target: data/target.
+        settings: where each data set comes from.
+        images: on how many pictures a colouriser trains.
+        folder: data/unlabelled; what was there before is replaced.
+
+    Raises:
+        PipelineError: there is no target, or its source cannot be reached or holds something else; the folder is as it
+            was.
+    """
+    about = store.read_about(target)
+    known = {split: store.read(target, split).pictures for split in store.SPLITS}
+    lacking = images - len(known["train"])
+    if not about.get("unlabelled") or lacking <= 0:
+        store.write(folder, {"name": "none"}, {})
+        return
+    left_out: Counter[str] = Counter()
+    given = stl10.unlabelled(archive.fetch(settings.stl10))
+    pictures = unlabelled.choose(given, lacking, known, folder.parent, left_out)
+    if left_out:
+        listed = ", ".join(f"{number:,} {why}" for why, number in left_out.items())
+        print(f"{about['name']}, without labels: left out: {listed}", file=sys.stderr)
+    about = {"name": about["name"], "size": about["size"], "images": images, "licence": about["licence"]}
+    store.write(folder, about, {"train": Split(pictures, np.full(len(pictures), -1, np.int64))})
 
 
 def _with_colours(split: Split, data: str, name: str) -> Split:

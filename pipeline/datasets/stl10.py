@@ -1,5 +1,6 @@
-"""STL-10: 13,000 labelled pictures of 96×96 pixels in ten classes. Its 100,000 unlabelled ones are passed over."""
+"""STL-10: 13,000 labelled pictures of 96×96 pixels in ten classes, and 100,000 unlabelled ones."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -33,16 +34,29 @@ def read(path: Path) -> dict[str, Split]:
     return splits
 
 
+def unlabelled(path: Path) -> Iterator[np.ndarray]:
+    """The unlabelled pictures of the archive one after the other, uint8 (SIDE, SIDE, 3), as far as they are asked for.
+
+    Raises:
+        PipelineError: the archive is damaged or another one.
+    """
+    for content in archive.blocks(path, FOLDER, MEMBERS, UNLABELLED, PICTURE, CHUNK):
+        yield from _turned(content)
+
+
 def _pictures(file: IO[bytes], size: int) -> np.ndarray:
     """Pictures, uint8 (N, SIDE, SIDE, 3)."""
-    if size == 0 or size % PICTURE:
-        raise ValueError(f"has {size} bytes, which is no number of {PICTURE}-byte pictures")
-    pictures = np.empty((size // PICTURE, SIDE, SIDE, 3), np.uint8)
+    pictures = np.empty((archive.records(size, PICTURE), SIDE, SIDE, 3), np.uint8)
     for start in range(0, len(pictures), CHUNK):
         chunk = pictures[start : start + CHUNK]
-        planes = np.frombuffer(file.read(len(chunk) * PICTURE), np.uint8).reshape(-1, 3, SIDE, SIDE)
-        chunk[:] = planes.transpose(0, 3, 2, 1)  # (N, channel, column, row) → (N, row, column, channel)
+        chunk[:] = _turned(file.read(len(chunk) * PICTURE))
     return pictures
+
+
+def _turned(content: bytes) -> np.ndarray:
+    """Pictures as the file has them, uint8 (N, SIDE, SIDE, 3)."""
+    planes = np.frombuffer(content, np.uint8).reshape(-1, 3, SIDE, SIDE)
+    return planes.transpose(0, 3, 2, 1)  # (N, channel, column, row) → (N, row, column, channel)
 
 
 def _labels(file: IO[bytes], size: int) -> np.ndarray:
@@ -53,12 +67,13 @@ def _labels(file: IO[bytes], size: int) -> np.ndarray:
     return labels
 
 
+UNLABELLED = "unlabeled_X.bin"
 MEMBERS = {
     "train_X.bin": archive.Member(5_000 * PICTURE, _pictures),
     "train_y.bin": archive.Member(5_000, _labels),
     "test_X.bin": archive.Member(8_000 * PICTURE, _pictures),
     "test_y.bin": archive.Member(8_000, _labels),
-    "unlabeled_X.bin": archive.Member(100_000 * PICTURE),
+    UNLABELLED: archive.Member(100_000 * PICTURE),
     "class_names.txt": archive.Member(10_000),
     "fold_indices.txt": archive.Member(1_000_000),
 }

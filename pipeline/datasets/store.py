@@ -1,8 +1,8 @@
-"""How a data set lies on disk, once downloaded: data/ROLE/, the same for every source.
+"""How a data set lies on disk, once downloaded: data/ROLE/, or data/unlabelled/, the same for every source.
 
 about.json            name, classes, licence
 SPLIT.npy             pictures, uint8 (N, H, W, 3), sRGB; SPLIT is train, validation or test
-SPLIT_labels.npy      class of each picture, int64 (N,)
+SPLIT_labels.npy      class of each picture, int64 (N,); -1 where it is not known, in data/unlabelled alone
 weights.pth           instead of pictures, if the source has weights; or weights.safetensors
 """
 
@@ -22,8 +22,34 @@ WEIGHTS = ("weights.pth", "weights.safetensors")
 BLOCK = 64  # pictures that are written at a time
 
 
+class Joined:
+    """Two arrays, one behind the other, as one; what is asked for is copied into memory, and no more."""
+
+    def __init__(self, first: np.ndarray, second: np.ndarray):
+        self._first, self._second = first, second
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return len(self), *self._first.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> np.ndarray:
+        rows = np.arange(len(self))[chosen]
+        in_first = rows < len(self._first)
+        found = np.empty((len(rows), *self.shape[1:]), self._first.dtype)
+        found[in_first] = self._first[rows[in_first]]
+        found[~in_first] = self._second[rows[~in_first] - len(self._first)]
+        return found
+
+
 class Split(NamedTuple):
-    """Pictures, uint8 (N, H, W, 3), and their classes, int64 (N,). The pictures may be scratch.Pictures on the disk."""
+    """Pictures, uint8 (N, H, W, 3), and their classes, int64 (N,).
+
+    The pictures may be on the disk, scratch.Pictures, or Joined.
+    """
 
     pictures: np.ndarray
     labels: np.ndarray
@@ -39,6 +65,10 @@ class Split(NamedTuple):
     def after(self, count: int) -> "Split":
         """All but the first pictures."""
         return Split(self.pictures[count:], self.labels[count:])
+
+    def then(self, more: "Split") -> "Split":
+        """These, and more behind them."""
+        return Split(Joined(self.pictures, more.pictures), np.concatenate([self.labels, more.labels]))
 
 
 def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
@@ -120,4 +150,4 @@ def side(folder: Path) -> int:
 
 
 def _way_out(folder: Path) -> str:
-    return f"run `python -m pipeline download {folder.name}`"
+    return f"run `python -m pipeline {'unlabelled' if folder.name == 'unlabelled' else f'download {folder.name}'}`"

@@ -16,7 +16,8 @@ from pipeline.params import Params
 from pipeline.report import FIGURES
 
 REFERENCE = re.compile(r"refs/exps/(?P<base>[0-9a-f]{2}/[0-9a-f]{38})/(?P<name>.+)")
-BEFORE_TRAINING = ("inventory", "download")  # their modules decide no figure but through the data, which has a digest
+# Their modules decide no figure but through the data, which has a digest.
+BEFORE_TRAINING = ("inventory", "download", "unlabelled")
 
 NO_STUDY = {"study": {"seeds": ["0"], "parts": {}}}  # which runs it belonged to, or whether it did, is no matter
 

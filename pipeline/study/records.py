@@ -12,6 +12,7 @@ from pipeline.study.experiments import Code, Experiment, differences
 from pipeline.study.plan import Place, Run
 
 MEASURED, MISSING, FAILED, QUEUED = "measured", "missing", "failed", "queued"
+DATA = ("target", "unlabelled", "encoder")
 OTHER_CODE, REPEATED, NOT_WHOLE = "other code", "repeated", "not whole"
 
 
@@ -105,7 +106,7 @@ def _row(record: Record, usual: Mapping[str, Any]) -> dict[str, Any]:
         row |= axes | {"changed": "; ".join(told)}
     if one := record.experiment:
         row |= {"commit": one.commit, "baseline": one.baseline, "ended": one.when}
-        row |= {f"data.{role}": one.output(f"data/{role}") for role in ("target", "encoder") if one.params}
+        row |= {f"data.{name}": one.output(f"data/{name}") for name in DATA if one.params}
         row |= flat(one.figures)
     row |= {f"seconds.{stage}": spent for stage, spent in record.seconds.items()}
     if record.params:

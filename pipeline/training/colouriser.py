@@ -11,22 +11,41 @@ from torch import Tensor, nn
 from pipeline import metrics, models
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
 from pipeline.datasets import store
+from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.levels import Tones
 from pipeline.params import Params
 from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
 from pipeline.training.history import History, clock
 
-TARGET = Path("data/target")
+TARGET, UNLABELLED = Path("data/target"), Path("data/unlabelled")
 
 
 def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
-    """The first `images` training pictures (their order is a fixed shuffle) and all validation pictures."""
-    return loaders(_pictures(params), store.read(TARGET, "validation"), to_lightness_and_ab, augment, batch_size)
+    """Batches of the training pictures, see `pictures`, and of all validation pictures."""
+    validation = store.read(TARGET, "validation")
+    return loaders(pictures(params.images), validation, to_lightness_and_ab, augment, batch_size)
 
 
-def _pictures(params: Params) -> store.Split:
-    return store.read(TARGET, "train").first(params.images)
+def pictures(images: int) -> store.Split:
+    """The first `images` training pictures (their order is a fixed shuffle), then those that have no labels.
+
+    Raises:
+        PipelineError: they are not there, or damaged.
+    """
+    labelled = store.read(TARGET, "train")
+    lacking = images - len(labelled.labels)
+    if lacking <= 0 or not store.read_about(TARGET).get("unlabelled"):
+        return labelled.first(images)
+    if (made_for := store.read_about(UNLABELLED).get("images", 0)) < images:
+        given = f"{UNLABELLED}: made for images: {made_for or 'fewer'}, but images is {images}"
+        raise PipelineError(f"{given}; run `python -m pipeline unlabelled`")
+    return labelled.then(store.read(UNLABELLED, "train").first(lacking))
+
+
+def files() -> list[Path]:
+    """The data sets that a colouriser is trained on."""
+    return [*store.files(TARGET), *store.files(UNLABELLED)]
 
 
 def l1(learner: Learner) -> Tensor:
@@ -58,6 +77,6 @@ def save(name: str, network: nn.Module, history: History, params: Params, **abou
         kind="colouriser",
         seed=params.seed,
         dropout=network.dropout,
-        tones=Tones.of(_pictures(params).pictures).model_dump(),
+        tones=Tones.of(pictures(params.images).pictures).model_dump(),
         **about,
     )
