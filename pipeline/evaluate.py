@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pipeline import levels, metrics, models, plots, report
+from pipeline import levels, metrics, models, perceptual, plots, report
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
-from pipeline.datasets import colours, store
+from pipeline.datasets import archive, colours, store
 from pipeline.errors import PipelineError
 from pipeline.files import sha256, write_all
-from pipeline.params import Params
+from pipeline.params import Evaluate, Params
 from pipeline.results import Measurements, with_intervals
 from pipeline.training import processes
 from pipeline.training.batches import default_device, fit_batch
@@ -49,12 +49,13 @@ def run(params: Params) -> None:
         del colourisers["gan"]
     judge, _ = _load("judge", "classifier", about["name"])
     tables = {name: _read_table(path) for name, path in TABLES.items()}
+    published = load_published(params.evaluate, min(test.pictures.shape[1:3]))
 
     batch_size = fit_batch(params.evaluate.batch_size, test.pictures)
     gains = fit_gains(colourisers, store.read(TARGET, "validation").pictures, batch_size)
     gain = gains["gan" if "gan" in gains else "real"].factor
     paint = painters(colourisers, gain)
-    measured = measure(test, paint, judge, batch_size)
+    measured = measure(test, paint, judge, batch_size, published)
     if measured is None:
         return
     results = with_intervals(measured, params.evaluate.resamples, params.seed)
@@ -67,6 +68,7 @@ def run(params: Params) -> None:
         "gain": gain,
         "gains": {who: fitted._asdict() for who, fitted in gains.items()},
         "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
+        "published": {name: getattr(params.evaluate, name).checksum for name in params.evaluate.published},
     }
     pictures = draw(test.pictures[: params.evaluate.grid], paint)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
@@ -91,6 +93,41 @@ def load_colouriser(name: str, target: str) -> tuple[Colouriser, dict[str, Any]]
     """A colouriser that is shown the tones that it knows, see `levels`, and what its file says about it."""
     network, about = _load(name, "colouriser", target)
     return levels.shown(network, levels.Tones(**about["tones"])), about
+
+
+class Published(NamedTuple):
+    """Networks of others, on the device there is; None are those that are not asked for."""
+
+    lpips: perceptual.Compare | None = None
+    inception: perceptual.Look | None = None
+
+
+NONE = Published()
+
+
+def load_published(settings: Evaluate, side: int) -> Published:
+    """Those that are asked for, their weights fetched and checked; nothing is fetched for the others.
+
+    Args:
+        settings: which, and where the weights come from.
+        side: of the pictures, in pixels.
+
+    Raises:
+        PipelineError: the weights cannot be had, or are others, or a package is missing.
+    """
+    device, found = default_device(), NONE
+    if "inception" in settings.published:
+        perceptual.require_inception()
+    if "lpips" in settings.published:
+        found = found._replace(lpips=perceptual.lpips(_fetch("lpips", settings), side, device))
+    if "inception" in settings.published:
+        found = found._replace(inception=perceptual.inception(_fetch("inception", settings), device))
+    return found
+
+
+def _fetch(name: str, settings: Evaluate) -> Path:
+    way_out = f"Mend evaluate.{name} in params.yaml (file:///… works, too), or take {name} out of evaluate.published"
+    return archive.fetch(getattr(settings, name), way_out)
 
 
 def by_picture(measured: Measurements, path: Path) -> None:
@@ -186,7 +223,9 @@ def painters(colourisers: Mapping[str, Colouriser], gain: float | None = None) -
 
 
 @torch.inference_mode()
-def measure(test: store.Split, paint: Paint, judge: nn.Module, batch_size: int) -> Measurements | None:
+def measure(
+    test: store.Split, paint: Paint, judge: nn.Module, batch_size: int, published: Published = NONE
+) -> Measurements | None:
     """Colour all test pictures, a batch at a time, and measure each; so is `grey`, which paints nothing.
 
     Several processes share the pictures. All figures lie in files without a name, which go with the arrays, so that
@@ -198,6 +237,7 @@ def measure(test: store.Split, paint: Paint, judge: nn.Module, batch_size: int) 
         judge: rgb (N, 3, H, W) in [0, 1] → logits, by way of `features` and `head`. One that was trained on pictures
             without classes tells by how far they are turned; class 0, which all of them have, is upright.
         batch_size: how many pictures to hold in memory at once.
+        published: other networks that are asked as well.
 
     Returns:
         On the first process what all of them measured, on the others None.
@@ -211,29 +251,40 @@ def measure(test: store.Split, paint: Paint, judge: nn.Module, batch_size: int) 
     numbers: Measurements = defaultdict(dict)
     features: dict[str, np.ndarray] = {}  # the judge's, by who coloured what it sees
     hues: dict[str, np.ndarray] = {}  # the same, where each picture is as colourful as the real one
+    inception: dict[str, np.ndarray] = {}  # Inception's features
     with tqdm(total=len(mine), desc="measuring", unit=" pictures", disable=None if processes.first() else True) as bar:
         for start in range(0, len(mine), batch_size):
             here = slice(start, start + batch_size)
             labels = torch.from_numpy(test.labels[mine[here]]).to(device)
-            for shown in _show(_to_tensor(test.pictures[mine[here]], device), paint):
+            real = _to_tensor(test.pictures[mine[here]], device)
+            for shown in _show(real, paint):
                 seen = _look(judge, shown.pictures)
                 shown.numbers["judge_accuracy"] = (judge.head(seen).argmax(dim=1) == labels).float()
+                if published.lpips and shown.who != "real":
+                    shown.numbers["lpips"] = published.lpips(shown.pictures, real)
                 for metric, value in shown.numbers.items():
                     _put(numbers[shown.who], metric, value, here, len(mine))
                 _put(features, shown.who, seen, here, len(mine))
                 if shown.lively is not None:
                     _put(hues, shown.who, _look(judge, shown.lively), here, len(mine))
+                if published.inception:
+                    _put(inception, shown.who, published.inception(shown.pictures), here, len(mine))
             bar.update(len(labels))
-    features, hues, *values = (_gather(arrays) for arrays in (features, hues, *numbers.values()))
+    features, hues, inception, *values = map(_gather, (features, hues, inception, *numbers.values()))
     if not processes.first():
         return None
     measured = dict(zip(numbers, values, strict=True))
-    _check(measured, [*features.values(), *hues.values()])
+    _check(measured, [*features.values(), *hues.values()], [*inception.values()])
     for who in features.keys() - {"real"}:
         measured[who] |= {
             "judge_fd": metrics.frechet_distances(features[who], features["real"]),
             "judge_fd_hue": metrics.frechet_distances(hues.get(who, features[who]), features["real"]),
             "judge_kid": metrics.kernel_distances(features[who], features["real"]),
+        }
+    for who in inception.keys() - {"real"}:
+        measured[who] |= {
+            "inception_fid": metrics.frechet_distances(inception[who], inception["real"]),
+            "inception_kid": metrics.kernel_distances(inception[who], inception["real"]),
         }
     return measured
 
@@ -343,9 +394,11 @@ def _gather(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: processes.together(array) for name, array in arrays.items()}
 
 
-def _check(measured: Measurements, seen: Sequence[np.ndarray]) -> None:
+def _check(measured: Measurements, seen: Sequence[np.ndarray], by_inception: Sequence[np.ndarray]) -> None:
     for who, values in measured.items():
         if not all(np.isfinite(value).all() for value in values.values()):
             raise PipelineError(f"{who}: its colours are not finite numbers; train it with a lower learning rate")
     if not all(np.isfinite(features).all() for features in seen):
         raise PipelineError("judge: its features are not finite numbers; train it with a lower learning rate")
+    if not all(np.isfinite(features).all() for features in by_inception):
+        raise PipelineError("inception: its features are not finite numbers; see evaluate.inception in params.yaml")

@@ -186,11 +186,14 @@ class GAN(Training):
 
 
 class Evaluate(Section):
-    """What the evaluation computes and draws."""
+    """What the evaluation computes and draws; figures by networks of others, whose weights it fetches, if asked for."""
 
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     grid: Annotated[int, Field(ge=1, le=64)]
+    published: list[Literal["inception", "lpips"]]
+    inception: Archive
+    lpips: Archive
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -32,6 +32,12 @@ def test_what_is_installed_is_what_the_constraints_say(requirement):
     assert installed == pins[normal(name)], f"{name} {installed} is installed, not {pins[normal(name)]}; {WAY_OUT}"
 
 
+def test_what_can_be_left_out_is_pinned_as_well():
+    for extra, requirements in PROJECT["optional-dependencies"].items():
+        for requirement in requirements:
+            assert re.match(r"[\w.-]+", requirement)[0] in PINNED, f"{requirement}, of [{extra}]: pin it"
+
+
 def dynamic_unet() -> bool:
     from torch import nn
 
@@ -114,6 +120,14 @@ def timm_features() -> bool:
     ) and "classifier" in network.pretrained_cfg
 
 
+def perceptual_distance() -> bool:
+    import inspect
+
+    from torchmetrics.functional.image.lpips import _NoTrainLpips
+
+    return {"net", "pnet_rand", "resize"} <= set(inspect.signature(_NoTrainLpips).parameters)
+
+
 def tar_headers() -> bool:
     class Loud(tarfile.TarInfo):
         @classmethod
@@ -173,6 +187,7 @@ RELIED_ON = {
     "torch saves a zip file with the checksum of each part (training/checkpoint.py)": checksums,
     "torchvision's names of a ResNet's layers (networks/published.py)": resnet_layers,
     "timm says where a network's features are, how small and how many (networks/published.py)": timm_features,
+    "torchmetrics' LPIPS can do without torchvision's download, and enlarge (perceptual.py)": perceptual_distance,
     "tarfile makes each header by TarInfo.frombuf (datasets/archive.py)": tar_headers,
     "urllib3's Retry bounds what a server's Retry-After asks for (datasets/archive.py)": retries,
     "urllib3's answer knows how many bytes are still to come (datasets/archive.py)": length,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from pipeline import evaluate, models, params, plots, report, results
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
@@ -14,7 +15,9 @@ from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
+from tests.archives import checksum
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
+from tests.test_perceptual import SmallInception, save_alexnet, save_small_inception, stand_in
 
 SIZE = 16
 OF_REAL = ["colourfulness", "colourfulness_absolute", "judge_accuracy"]
@@ -296,6 +299,7 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
         "seed": 5,
         "gain": gains["gan"].factor,
         "gains": {who: {"factor": gain.factor, "skill": gain.skill} for who, gain in gains.items()},
+        "published": {},
     }
     assert list(found) == [*WHO, "gan_minus_unet", "gan_minus_unet_gain", "measured_on"]
     assert all(isinstance(value, float) for who in list(found)[:-1] for value in found[who].values())
@@ -316,6 +320,78 @@ def test_stage_writes_its_files_and_says_what_came_out(study, capsys):
     printed = capsys.readouterr().out
     assert f"the U-Net's skill is {found['unet']['skill']:.3f} (" in printed.replace("−", "-")
     assert "plots/before_after.gif" in printed
+
+
+def asking(study, server, *names):
+    """Parameters that ask for those of the published networks, whose weights are random, and on the server."""
+    for name, save in (("inception", save_small_inception), ("lpips", save_alexnet)):
+        path = save(server.folder / name)
+        place = params.Archive(urls=[server.url(name)], checksum=checksum(path))
+        study = study.model_copy(update={"evaluate": study.evaluate.model_copy(update={name: place})})
+    return study.model_copy(update={"evaluate": study.evaluate.model_copy(update={"published": list(names)})})
+
+
+def test_nothing_is_fetched_but_for_figures_that_are_asked_for(study, server, monkeypatch):
+    stand_in(monkeypatch)
+    evaluate.run(asking(study, server))
+    assert server.requested == []
+    found = json.loads(Path("metrics/evaluate.json").read_text())
+    assert not [metric for who in found.values() for metric in who if metric.startswith(("lpips", "inception"))]
+
+
+def test_figures_by_published_networks_stand_among_the_others(study, server, monkeypatch):
+    stand_in(monkeypatch)
+    settings = asking(study, server, "lpips", "inception")
+    evaluate.run(settings)
+    evaluate.load_published(settings.evaluate, SIZE)
+    assert server.requested == ["lpips", "inception"]  # once, and then kept
+
+    found = json.loads(Path("metrics/evaluate.json").read_text())
+    places = settings.evaluate
+    assert found["measured_on"]["published"] == {
+        "lpips": places.lpips.checksum,
+        "inception": places.inception.checksum,
+    }
+    new = {"lpips", "inception_fid", "inception_kid"}
+    assert not new & found["real"].keys()
+    for who in (*WHO[1:], "gan_minus_unet", "gan_minus_unet_gain"):
+        for metric in new:
+            assert found[who][f"{metric}_low"] < found[who][metric] < found[who][f"{metric}_high"]
+    noted = np.load("plots/pictures.npz")
+    for who in WHO[1:]:
+        for metric in new:
+            assert noted[f"{who}.{metric}"].mean() == pytest.approx(found[who][metric], rel=1e-4)
+    assert found["grey"]["lpips"] > 0
+
+    real = torch.from_numpy(coloured(9).pictures)
+    grey = evaluate.draw(real.numpy(), evaluate.painters({}))["grey"]
+    distance = FrechetInceptionDistance(SmallInception("", [], server.folder / "inception"))
+    for pictures, is_real in ((real, True), (torch.from_numpy(grey), False)):
+        distance.update(pictures.movedim(3, 1), real=is_real)
+    assert found["grey"]["inception_fid"] == pytest.approx(distance.compute().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lpips", "inception"])
+def test_weights_that_are_not_what_was_promised_are_not_used(study, server, monkeypatch, name):
+    stand_in(monkeypatch)
+    settings, before = asking(study, server, name), files()
+    (server.folder / name).write_bytes(b"others")
+    with pytest.raises(
+        PipelineError, match=rf"wrong checksum, given .* Mend evaluate\.{name} in params\.yaml"
+    ) as caught:
+        evaluate.run(settings)
+    assert "\n" not in str(caught.value)
+    assert "datasets" not in str(caught.value)
+    assert {path: content for path, content in files().items() if not path.startswith(("www/", "cache/"))} == {
+        path: content for path, content in before.items() if not path.startswith(("www/", "cache/"))
+    }
+
+
+def test_an_inception_that_sees_no_numbers_is_refused():
+    split = coloured(4)
+    blind = evaluate.Published(inception=lambda pictures: torch.full((len(pictures), 2), torch.nan))
+    with pytest.raises(PipelineError, match=r"^inception: its features are not finite"):
+        evaluate.measure(split, evaluate.painters({"unet": painter(split, 1)}), Judge(), 2, blind)
 
 
 def test_a_failure_leaves_former_files_as_they_were(study, monkeypatch):

@@ -47,6 +47,10 @@ def test_each_data_set_is_a_target_with_each_encoder_in_one_case():
     assert {(target, encoder) for target in targets for encoder in (*targets, "none", "imagenet")} <= set(pairs)
 
 
+def test_figures_for_which_weights_would_be_fetched_are_not_asked_for():
+    assert params.load().evaluate.published == []
+
+
 def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
     assert params.load(changed(tmp_path, "unet.learning_rate", "1e-05")).unet.learning_rate == 1e-5
 
@@ -83,6 +87,8 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list, 1 or more"),
         ("pretrain.judge.architecture", "vgg", "given 'vgg', allowed: vgg8, resnet20, resnet18, resnet34"),
         ("seed", -1, "seed: given '-1', allowed: greater than or equal to 0"),
+        ("evaluate.published", "lpips", "evaluate.published: given 'lpips', allowed: a list"),
+        ("evaluate.published", ["fid"], "evaluate.published.0: given 'fid', allowed: inception, lpips"),
     ],
 )
 def test_a_bad_value_gives_one_line_with_key_given_and_allowed(tmp_path, key, value, expected):

@@ -38,6 +38,7 @@ CERTIFICATES = (
     "if your network has certificates of its own, set REQUESTS_CA_BUNDLE to a file of them; "
     "or fetch the file by other means and give its file:///…"
 )
+ELSEWHERE = "Mend datasets in params.yaml (file:///… works, too), or use the case that needs no network: -S case=photos"
 PROXIES = "set HTTPS_PROXY and HTTP_PROXY to http://NAME:PORT and unset ALL_PROXY, or name the server in NO_PROXY"
 WAY_OUT = "give the URL and checksum of the published archive under datasets in params.yaml"
 
@@ -73,8 +74,12 @@ def cache() -> Path:
         raise PipelineError(f"COLOURGAN_CACHE={os.environ['COLOURGAN_CACHE']}: no such home; {OTHER_CACHE}") from None
 
 
-def fetch(archive: Archive) -> Path:
+def fetch(archive: Archive, way_out: str = ELSEWHERE) -> Path:
     """The checked file of the first URL that works. Local files are used in place, downloads are kept in the cache.
+
+    Args:
+        archive: what to fetch.
+        way_out: what to do if that fails, with a capital.
 
     Raises:
         PipelineError: no URL gives the file that the checksum promises.
@@ -88,10 +93,7 @@ def fetch(archive: Archive) -> Path:
             return _fetch_one(url, archive, stored)
         except _Unusable as reason:
             reasons.append(f"{url}: {reason}")
-    raise PipelineError(
-        f"none of the URLs gives the file: {'; '.join(reasons)}. Mend datasets in params.yaml (file:///… works, too), "
-        "or use the case that needs no network: -S case=photos"
-    )
+    raise PipelineError(f"none of the URLs gives the file: {'; '.join(reasons)}. {way_out}")
 
 
 def _algorithm(archive: Archive) -> str:
