@@ -42,13 +42,16 @@ def test_skill_and_differences_are_those_of_each_draw(made):
     pictures = Pictures(made[0])
     own, grey = pictures.draws("unet", "l1"), pictures.draws("grey", "l1")
     assert pictures.draws("unet", "skill") == pytest.approx(1 - own / grey)
-    assert pictures.draws("gan_minus_unet", "l1") == pytest.approx(np.full(intervals.DRAWS, 0.01), abs=1e-6)
-    difference = pictures.draws("gan", "colourfulness") - pictures.draws("real", "colourfulness")
-    assert pictures.draws("gan", "delta_colourfulness") == pytest.approx(difference)
+    assert pictures.draws("gan_minus_unet", "l1") == pytest.approx(np.full(intervals.DRAWS, 0.01), abs=1e-5)
 
 
 def test_what_is_no_mean_over_pictures_or_was_not_noted_is_not_known(made):
-    for who, metric in (("unet", "judge_fd"), ("unet_gain", "skill"), ("gan_minus_unet_gain", "l1")):
+    for who, metric in (
+        ("unet", "judge_fd"),
+        ("gan", "colourfulness"),
+        ("unet_gain", "skill"),
+        ("gan_minus_unet_gain", "l1"),
+    ):
         assert Pictures(made[0]).draws(who, metric) is None
     (run,) = plan.runs(study({"a": part(("1",), (7,))}, seeds=[0]))
     assert Pictures(experiment(run, figures(0.2))).draws("unet", "l1") is None

@@ -132,3 +132,27 @@ def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path):
     assert "data:image/png;base64,YSBncmlk" in html
     assert html.count("data:image/gif") == 1
     assert json.dumps(found[0].experiment.output("plots/nothing.csv")) == "null"
+
+
+def test_a_study_without_a_gan_says_nothing_of_one_and_compares_unets():
+    found = studies.gathered(study(TWO, [0, 1]), by_encoder, gan=False)
+    table = Table(found)
+    html = page.build(found, table, claims.all_claims(table), [0, 1], [])
+    assert "The U-Net alone: cifar10, 8,000 pictures, plain" in html
+    assert "trained on as a GAN" not in html
+    assert 'scope="col">GAN' not in html
+    assert "beside the U-Net, the GAN" not in html
+    assert not re.search(r"[>\s]nan[<\s]", html)
+
+
+def test_parts_with_and_without_a_gan_stand_on_one_page():
+    base = study({"both": part(("1",), (500,), full={}, alone={"gan.epochs": 0})}, [0])
+    planned = plan.runs(base)
+    made = [experiment(run, figures(0.2, gan=bool(run.params.gan.epochs))) for run in planned]
+    found = records.gather(planned, made, CODE, {})
+    table = Table(found)
+    html = page.build(found, table, claims.all_claims(table), [0], [])
+    assert "The U-Net alone: cifar10, 500 pictures, alone" in html
+    assert html.count('scope="col">GAN') == 1
+    assert "trained on as a GAN" in html
+    assert records.table(found, base)["gan.skill"].isna().tolist() == [False, True]

@@ -83,6 +83,14 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(pro
     assert first["seconds.train_unet"] == second["seconds.train_unet"]  # trained once, for both
     assert first["measured_on.sha256.gan"] != second["measured_on.sha256.gan"]
     assert second["changed"] == "gan.l1_weight: 20.0"
+    kept = list((project.folder / "metrics/study").iterdir())
+    assert len(kept) == 2  # the one by hand, too
+    for reference in project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+        if "celery" not in reference:
+            project.run("git", "update-ref", "-d", reference)
+    assert "3 runs, of which 2 are measured" in project.run(*STUDY, "run", "--dry")
+    assert reported(project) == found
+    assert pd.read_csv(project.folder / "metrics/study.csv").equals(table)
     assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
 
     project.run("dvc", "exp", "run", "--queue", "--name", "waits", *CELL, "-S", "gan.l1_weight=30")

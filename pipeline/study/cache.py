@@ -1,10 +1,13 @@
-"""What an experiment's stages wrote, out of DVC's cache."""
+"""What an experiment's stages wrote, out of DVC's cache, or of the files that are kept of it."""
 
+import json
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from safetensors import SafetensorError, safe_open
 
+from pipeline import metadata
 from pipeline.study.experiments import Experiment
 
 
@@ -19,6 +22,9 @@ def _folder() -> Path:
 
 def path(experiment: Experiment, name: str) -> Path | None:
     """The file that a stage wrote as `name`, for reading alone, or None if it is not there, or no longer."""
+    if experiment.folder:
+        found = experiment.folder / Path(name).name
+        return found if found.is_file() else None
     digest = experiment.output(name)
     if not digest:
         return None
@@ -34,3 +40,14 @@ def table(experiment: Experiment, name: str) -> pd.DataFrame | None:
     except (OSError, ValueError):
         return None
     return None if content is None or content.empty else content
+
+
+def torch(experiment: Experiment) -> str | None:
+    """The version of torch that trained the U-Net, as its file says, or None if that is not there."""
+    if experiment.folder:
+        return experiment.torch
+    try:
+        with safe_open(path(experiment, "models/unet.safetensors"), framework="numpy") as file:
+            return json.loads(file.metadata()[metadata.KEY])["torch"]
+    except (OSError, TypeError, KeyError, ValueError, SafetensorError):
+        return None

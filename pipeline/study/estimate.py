@@ -11,6 +11,7 @@ from pipeline.params import Params
 from pipeline.study import cache
 from pipeline.study.experiments import Experiment
 
+SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}  # in pixels; others have a parameter for it
 SECONDS = "_seconds.csv"  # how names end of what holds a stage's seconds
 
 
@@ -40,6 +41,8 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
     content = whole.model_dump(mode="json")
     writers = {output["path"]: name for name, entry in like.items() for output in entry.get("outs", [])}
     found: dict[str, Task] = {}
+    sized = getattr(whole.datasets, whole.roles().target, None)
+    side = getattr(sized, "size", None) or SIDES[whole.roles().target]
 
     def visit(name: str) -> Task:
         if name in found:
@@ -52,13 +55,22 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
         else:
             values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
         key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
-        epochs = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
+        given = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
+        epochs = [_at(side, number) for number in given]
         work = (epochs[0] if epochs else 1) * values.get("images", 1)
         return found.setdefault(name, Task(name, key, whole.roles().target, work))
 
     for name in like:
         visit(name)
     return list(found.values())
+
+
+def _at(side: int, number: Any) -> int:
+    """A number of params.yaml for pictures of this side, see `params.Training`."""
+    if not isinstance(number, dict):
+        return number
+    starts = [start for start in map(int, number) if start <= side]
+    return number[str(max(starts, default=min(map(int, number))))]
 
 
 def _data(stage: str, whole: Params) -> dict[str, Any]:
@@ -77,13 +89,21 @@ def _value(content: Any, name: str) -> Any:
 def seconds(experiment: Experiment) -> dict[str, float]:
     """Stage → seconds that its training, or its measuring, took, of those that say so."""
     found = {}
-    for name, entry in experiment.stages.items():
-        for output in entry.get("outs", []):
-            if output["path"].endswith(SECONDS):
-                table = cache.table(experiment, output["path"])
-                if table is not None:
-                    found[name] = float(table["seconds"].sum())
+    for path, name in clocks(experiment).items():
+        table = cache.table(experiment, path)
+        if table is not None:
+            found[name] = float(table["seconds"].sum())
     return found
+
+
+def clocks(experiment: Experiment) -> dict[str, str]:
+    """Path of a table of seconds → the stage that wrote it."""
+    return {
+        output["path"]: name
+        for name, entry in experiment.stages.items()
+        for output in entry.get("outs", [])
+        if output["path"].endswith(SECONDS)
+    }
 
 
 class Clock:

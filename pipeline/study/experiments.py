@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Experiment:
     figures: what evaluate wrote.
     params: the parameters that the stages were run with.
     problem: why it is no whole run, and has none of these three; or None.
+    folder: where it is kept, if it was read from there, see `kept`.
+    torch: the version that trained it, if that is kept.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Experiment:
     figures: dict[str, Any] = field(default_factory=dict)
     params: Params | None = None
     problem: str | None = None
+    folder: Path | None = None
+    torch: str | None = None
 
     @cached_property
     def code(self) -> Code:
@@ -89,19 +93,30 @@ def read_all() -> list[Experiment]:
     for line in listed.decode().splitlines():
         commit, when, reference = line.split(" ", 2)
         if named := REFERENCE.fullmatch(reference):
-            found.append(_read(named["name"], commit, named["base"].replace("/", ""), when))
+            baseline = named["base"].replace("/", "")
+            found.append(read(named["name"], commit, baseline, when, partial(_file, commit)))
     return found
 
 
-def _read(name: str, commit: str, baseline: str, when: str) -> Experiment:
+def read(name: str, commit: str, baseline: str, when: str, file: Callable[[str], bytes], **kept: Any) -> Experiment:
+    """A run of files that belong together, or why it is no whole one.
+
+    Args:
+        name: as in `Experiment`, like the three after it.
+        commit: of git.
+        baseline: of git, too.
+        when: it ended.
+        file: the content of a file of the project, by its path; a LookupError says that there is none.
+        kept: other fields of `Experiment`.
+    """
     try:
-        given = params.read(_file(commit, "params.yaml"), "params.yaml") | NO_STUDY
-        stages = _behind_evaluate(params.read(_file(commit, "dvc.lock"), "dvc.lock")["stages"])
-        content = _file(commit, str(FIGURES))
+        given = params.read(file("params.yaml"), "params.yaml") | NO_STUDY
+        stages = _behind_evaluate(params.read(file("dvc.lock"), "dvc.lock")["stages"])
+        content = file(str(FIGURES))
         if hashlib.md5(content).hexdigest() != _outputs(stages)[str(FIGURES)][1]:
             raise LookupError("its figures are of another run")
         checked = params.check(_as_run(given, stages), "params.yaml")
-        return Experiment(name, commit, baseline, when, stages, json.loads(content), checked)
+        return Experiment(name, commit, baseline, when, stages, json.loads(content), checked, **kept)
     except ParamsError as error:
         problem = f"parameters that this version does not know: {error}"
     except LookupError as error:

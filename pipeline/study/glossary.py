@@ -41,6 +41,26 @@ FIGURES = {
         "Mean colour difference as eyes see it (Sharma et al. 2005); 1 can just be seen. Paired.",
         "As L1: a plausible colour that is not the true one counts as wrong.",
     ),
+    "accuracy_2": (
+        "accuracy within 2",
+        "Share of pixels whose rounded L is within 2, and a and b within 4.4, of the real ones (Nazeri et al. 2018).",
+        "Pale pixels are right in grey, too.",
+    ),
+    "accuracy_5": (
+        "accuracy within 5",
+        "The same within 5, and a and b within 11.",
+        "Pale pixels are right in grey, too.",
+    ),
+    "rgb_error": (
+        "error of RGB",
+        "Mean absolute error of RGB in [0, 1]. Paired.",
+        "As PSNR: lightness, which was given, makes most of it.",
+    ),
+    "colourfulness_absolute": (
+        "absolute colourfulness",
+        "Colourfulness with |R − G| and |(R + G) / 2 − B|, as DDColor's code takes it. Not paired.",
+        "As colourfulness, with which it cannot be compared.",
+    ),
     "judge_accuracy": (
         "judge's accuracy",
         "Share of the pictures that a classifier of colour pictures, which no loss has used, takes for what they are.",
@@ -50,6 +70,17 @@ FIGURES = {
         "Fréchet distance",
         "Between Gaussians of the judge's features of painted and of real pictures; 0 is alike. Not paired.",
         "Falls with the number of pictures and depends on the judge: compare on the same target and numbers alone.",
+    ),
+    "judge_fd_hue": (
+        "Fréchet distance of hues",
+        "The same after each picture's chroma was scaled to the real picture's colourfulness, so that only which "
+        "colours there are, and where, counts (Li et al. 2025, arXiv 2503.14974). Not paired.",
+        "Grey cannot be scaled: its distance is the plain one.",
+    ),
+    "judge_kid": (
+        "kernel distance",
+        "KID (Bińkowski et al. 2018) on the judge's features of painted and of real pictures; 0 is alike. Not paired.",
+        "Depends on the judge, and may come out below 0.",
     ),
 }
 

@@ -1,10 +1,9 @@
 """The page of the study: one HTML file that needs nothing else."""
 
 import base64
-import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -14,9 +13,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from safetensors import SafetensorError, safe_open
 
-from pipeline import metadata
 from pipeline.study import cache, charts, claims, glossary
 from pipeline.study.cells import Cell, Table
 from pipeline.study.claims import Claim
@@ -26,6 +23,7 @@ from pipeline.study.records import MEASURED, Record
 LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-image", "torchmetrics"
 PICTURES = 1_600_000  # bytes of grids and animations on the page, at most
 NOT_PLANNED = "–"
+GRID = "grid.png"
 WHO = {"unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
 
 
@@ -86,9 +84,16 @@ def build(
         measured_on=_measured_on(measured),
         versions={name: version(name) for name in LIBRARIES},
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        gan=any("gan" in record.experiment.figures for record in measured),
+        elsewhere=_elsewhere(measured),
         ended=sorted(record.experiment.when for record in measured),
         trained=_trained_with(measured),
     )
+
+
+def _elsewhere(measured: Sequence[Record]) -> int:
+    """Of how many runs the grids and animations are not here, since only their figures were kept."""
+    return sum(cache.path(record.experiment, f"plots/{GRID}") is None for record in measured)
 
 
 def _answer(table: Table, said: Sequence[Claim]) -> list[Claim]:
@@ -117,6 +122,7 @@ def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) ->
     for cell in _largest(table, part):
         if table.figures(cell, "gan", "skill"):
             section.grids.append(_colourisers(table, cell))
+    section.grids += _unets(table, part)
     section.pictures += _drawings(table, part, room)
     return section
 
@@ -192,14 +198,39 @@ def _beside(table: Table, part: str) -> list[Picture]:
 
 def _colourisers(table: Table, cell: Cell) -> Grid:
     """U-Net, its colours times a gain and GAN beside each other: every figure of a cell."""
-    record = next(iter(table.runs[cell].values()))
-    metrics = [name for name in record.experiment.figures["gan"] if not name.endswith(("_low", "_high"))]
-    known = [name for name in glossary.FIGURES if name in metrics]
-    order = known + [name for name in metrics if name not in known]
-    who = [name for name in WHO if name in record.experiment.figures]
-    rows = [(glossary.label(metric), [table.mean(cell, name, metric) for name in who]) for metric in order]
+    who = [name for name in WHO if _metrics(table, cell, name)]
+    rows = [
+        (glossary.label(metric), [table.mean(cell, name, metric) or NOT_PLANNED for name in who])
+        for metric in _metrics(table, cell, "gan")
+    ]
     title = f"{cell.target}, encoder {claims.named(cell)}, {claims.count(cell.images)}, {cell.setting}"
     return Grid(title, [WHO[name] for name in who], rows)
+
+
+def _unets(table: Table, part: str) -> list[Grid]:
+    """Every figure of U-Nets of which no GAN was made, encoders beside each other."""
+    alone: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in _largest(table, part):
+        if table.figures(cell, "unet", "skill") and not table.figures(cell, "gan", "skill"):
+            alone.setdefault((cell.setting, cell.target, cell.images), []).append(cell)
+    grids = []
+    for (setting, target, images), cells in alone.items():
+        metrics = dict.fromkeys(metric for cell in cells for metric in _metrics(table, cell, "unet"))
+        rows = [
+            (glossary.label(metric), [table.mean(cell, "unet", metric) or NOT_PLANNED for cell in cells])
+            for metric in metrics
+        ]
+        title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
+        grids.append(Grid(title, [cell.encoder for cell in cells], rows))
+    return grids
+
+
+def _metrics(table: Table, cell: Cell, who: str) -> list[str]:
+    """Which figures any run of a cell has, those of the glossary first, in its order."""
+    named = {name for record in table.runs[cell].values() for name in record.experiment.figures.get(who, {})}
+    own = sorted(name for name in named if not name.endswith(("_low", "_high")))
+    known = [name for name in glossary.FIGURES if name in own]
+    return known + [name for name in own if name not in known]
 
 
 def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
@@ -210,7 +241,7 @@ def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
         if cell.setting != first or not table.runs[cell]:
             continue
         seed = min(table.runs[cell])
-        for name, kind in (("grid.png", "png"), ("before_after.gif", "gif")):
+        for name, kind in ((GRID, "png"), ("before_after.gif", "gif")):
             path = cache.path(table.runs[cell][seed].experiment, f"plots/{name}")
             content = path.read_bytes() if path else b""
             if not content or len(content) > room[0]:
@@ -248,13 +279,4 @@ def _measured_on(measured: Sequence[Record]) -> list[tuple[str, Any, str]]:
 
 def _trained_with(measured: Sequence[Record]) -> list[str]:
     """The versions of torch that the models say."""
-    return sorted({about["torch"] for record in measured if (about := _about(record))})
-
-
-def _about(record: Record) -> Mapping[str, Any] | None:
-    path = cache.path(record.experiment, "models/unet.safetensors")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return json.loads(file.metadata()[metadata.KEY])
-    except (OSError, TypeError, KeyError, ValueError, SafetensorError):
-        return None
+    return sorted({version for record in measured if (version := cache.torch(record.experiment))})

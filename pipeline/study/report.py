@@ -1,13 +1,15 @@
 """Gather all experiments into metrics/study.csv and say what they say together, on one page."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from pipeline import params
 from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
-from pipeline.study import claims, experiments, leftovers, page, plan, records, run
+from pipeline.study import claims, experiments, kept, leftovers, page, plan, records, run
 from pipeline.study.cells import Table
 from pipeline.study.records import FAILED, MISSING, QUEUED, Record
 
@@ -17,11 +19,13 @@ RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), 
 def report() -> None:
     """Write metrics/study.csv (a row a run), metrics/study_claims.csv (a row a sentence) and study.html, all or none.
 
+    With them it writes what is kept of each measured run of the study.
+
     Raises:
         PipelineError: params.yaml describes no run, and there is no experiment.
     """
     base = params.load()
-    planned, found = plan.runs(base), experiments.read_all()
+    planned, found = plan.runs(base), kept.all_known()
     if not planned and not found:
         raise PipelineError("study: there is no run; say in params.yaml, under study.parts, what it is to be made of")
     now = experiments.code_now()
@@ -41,11 +45,18 @@ def report() -> None:
             SAID: lambda path: sentences.to_csv(path, index=False, lineterminator="\n"),
             PAGE: lambda path: path.write_bytes(content.encode()),
         }
+        | _to_keep(gathered)
     )
     for claim in said:
         print(printable(claim.sentence))
     measured = sum(record.status == records.MEASURED and bool(record.places) for record in gathered)
     print(f"{measured} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+
+
+def _to_keep(gathered: list[Record]) -> dict[Path, Callable[[Path], Any]]:
+    """What writes the files that are kept of each measured run of the study."""
+    measured = [record.experiment for record in gathered if record.status == records.MEASURED and record.places]
+    return {path: write for one in measured for path, write in kept.writers(one).items()}
 
 
 def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pipeline import params
 from pipeline.errors import PipelineError, printable
 from pipeline.lock import FOLDER
-from pipeline.study import experiments, leftovers, plan
+from pipeline.study import experiments, kept, leftovers, plan
 from pipeline.study.estimate import Clock, seconds
 from pipeline.study.experiments import Code, Experiment
 from pipeline.study.plan import Run
@@ -61,7 +61,7 @@ def show() -> None:
 def _lacking(code: Code) -> tuple[list[Run], list[Experiment]]:
     """Which runs are to be made, and the experiments that were made with this code; say how many there are."""
     planned = plan.runs(params.load())
-    measured = finished(experiments.read_all(), code)
+    measured = finished(kept.all_known(), code)
     waiting = {key for _, key in leftovers.queued()}
     missing = [run for run in planned if run.key not in measured]
     held = [run for run in missing if run.key in waiting]
@@ -93,6 +93,7 @@ def _make(one: Run, code: Code, label: str) -> str | None:
         _follow(command, file, label)
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
+        kept.keep(there)
         log.unlink()
         print(f"{label}: {outcome(there)}", flush=True)
         return None

@@ -1,0 +1,119 @@
+"""Measured runs as small files that git has, so that they outlive the clone, and the cache, that they were made in.
+
+A run is a folder, metrics/study/KEY, of what `Experiment` is read from, the tables that the page draws, and the figures
+by picture that its intervals need. A digest of each file tells whether somebody has changed it.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import printable
+from pipeline.files import write_all
+from pipeline.report import FIGURES
+from pipeline.study import cache, estimate, experiments, pictures, plan
+from pipeline.study.experiments import Experiment
+
+FOLDER = Path("metrics/study")
+ABOUT = "run.json"  # name, commit, baseline, when, torch, and the digests of all other files
+READ = {"params.yaml": "params.yaml", "dvc.lock": "lock.yaml", str(FIGURES): FIGURES.name}  # in git → in the folder
+CURVE = "plots/unet.csv"
+
+
+def all_known() -> list[Experiment]:
+    """All experiments, and all kept runs that are none of them, the oldest first; name those that cannot be read.
+
+    An experiment wins over the kept run with the same parameters and code, unless the cache lacks its pictures.
+    """
+    made, kept = experiments.read_all(), read_all()
+    for one in kept:
+        if one.problem:
+            print(printable(f"{one.name}: {one.problem}; it counts as not measured"), flush=True)
+    return merged(made, kept)
+
+
+def merged(made: Iterable[Experiment], kept: Iterable[Experiment]) -> list[Experiment]:
+    """Experiments and kept runs, each run once, the kept ones first."""
+    made, kept = list(made), list(kept)
+    whole = [one for one in made if one.params and cache.path(one, pictures.NOTED)]
+    kept = [one for one in kept if not any(_same(one, other) for other in whole)]
+    return kept + [one for one in made if not any(_same(one, other) for other in kept)]
+
+
+def _same(first: Experiment, second: Experiment) -> bool:
+    if not first.params or not second.params:
+        return False
+    return first.code == second.code and plan.key(first.params) == plan.key(second.params)
+
+
+def keep(one: Experiment) -> None:
+    """Write a measured run, all of its files or none."""
+    write_all(writers(one))
+
+
+def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
+    """Path → what writes it, for `write_all`; none if the run is a kept one, or the cache lacks its pictures."""
+    if one.folder or not cache.path(one, pictures.NOTED):
+        return {}
+    folder = FOLDER / plan.key(one.params)
+    content = {name: experiments.git("show", f"{one.commit}:{path}") for path, name in READ.items()}
+    for path in (CURVE, *estimate.clocks(one)):
+        if found := cache.path(one, path):
+            content[Path(path).name] = found.read_bytes()
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **pictures.needed(one))
+    content[Path(pictures.NOTED).name] = packed.getvalue()
+    about = {"name": one.name, "commit": one.commit, "baseline": one.baseline, "when": one.when}
+    about |= {"torch": cache.torch(one), "sha256": {name: _sha256(data) for name, data in content.items()}}
+    content[ABOUT] = (json.dumps(about, indent=2) + "\n").encode()
+    return {folder / name: lambda path, data=data: path.write_bytes(data) for name, data in content.items()}
+
+
+def read_all() -> list[Experiment]:
+    """All kept runs, the oldest first; those that are not as they were written say why."""
+    found = [_read(folder) for folder in sorted(FOLDER.glob("*")) if folder.is_dir()]
+    return sorted(found, key=lambda one: datetime.fromisoformat(one.when).timestamp() if one.when else 0)
+
+
+def _read(folder: Path) -> Experiment:
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+        datetime.fromisoformat(about["when"])
+        written = {name: about[name] for name in ("name", "commit", "baseline", "when")}
+        if not all(isinstance(value, str) for value in written.values()):
+            raise TypeError
+        for name in {*about["sha256"], *READ.values(), Path(pictures.NOTED).name}:
+            if _sha256((folder / name).read_bytes()) != about["sha256"][name]:
+                return _broken(folder, f"{name} was changed")
+        torch = about["torch"] and str(about["torch"])
+    except OSError as error:
+        return _broken(folder, f"{Path(error.filename).name} cannot be read")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return _broken(folder, f"{ABOUT} is not what this version writes")
+    one = experiments.read(**written, file=lambda path: _file(folder, path), folder=folder, torch=torch)
+    if one.problem:
+        return _broken(folder, one.problem)
+    if plan.key(one.params) != folder.name:
+        return _broken(folder, "its parameters are those of another run")
+    return one
+
+
+def _file(folder: Path, path: str) -> bytes:
+    try:
+        return (folder / READ[path]).read_bytes()
+    except OSError:
+        raise LookupError(f"it has no {READ[path]}") from None
+
+
+def _broken(folder: Path, problem: str) -> Experiment:
+    return Experiment(folder.as_posix(), "", "", "", problem=problem)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
