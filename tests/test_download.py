@@ -1,8 +1,14 @@
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image, ImageOps
 
 from pipeline import download, params
@@ -194,10 +200,47 @@ def test_a_full_disk_leaves_what_was_there(settings, monkeypatch):
     assert [path.name for path in Path("data").iterdir()] == ["target"]
 
 
-def test_nothing_heavy_is_imported():
-    import subprocess
-    import sys
+KILLED = """
+import os, signal, sys
+from pipeline import cli
+from pipeline.datasets import scratch, store
 
+def killed(*arguments):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return function(*arguments)
+
+owner, name, left = eval(sys.argv[1])
+function = getattr(owner, name)
+setattr(owner, name, killed)
+cli.app(["download", "target"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize(
+    "moment",
+    ['(scratch.Pictures, "append", 30)', '(store, "_save", 2)', '(store, "keep", 5)'],
+    ids=["reading", "writing", "before it has its name"],
+)
+def test_a_run_that_was_killed_begins_again_without_a_trace_of_it(settings, tmp_path, moment):
+    make_folder(settings, tmp_path / "mine")
+    run("target", settings, "folder")
+    undisturbed = {name: Path("data/target", name).read_bytes() for name in PICTURES}
+    shutil.rmtree("data")
+    Path("params.yaml").write_text(yaml.safe_dump(settings | {"case": "folder"}))
+    environment = os.environ | {"PYTHONPATH": str(PARAMS.parent)}
+    done = subprocess.run([sys.executable, "-c", KILLED, moment], env=environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert not Path("data/target").exists()
+    run("target", settings, "folder")
+    assert {name: Path("data/target", name).read_bytes() for name in PICTURES} == undisturbed
+    assert [path.name for path in Path("data").iterdir()] == ["target"]
+
+
+def test_nothing_heavy_is_imported():
     heavy = {"torch", "torchvision", "fastai", "skimage", "sklearn", "scipy", "pandas", "matplotlib"}
     code = f"import sys, pipeline.download; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PARAMS.parent)
