@@ -3,8 +3,8 @@
 Makes so many small JPEGs, no two alike, in a temporary folder; decodes a part of them on all cores, with nothing else
 done, before and after; and prepares the folder by the command `download target` in between. Prints pictures a second
 and, on Linux, the memory that the command's processes hold together at most, beside that for a few pictures: the rest
-of it is libraries. What grows is a path and some 400 bytes for each picture: its digest and look, by which copies are
-found, its class and its split.
+of it is libraries. What grows is, for each picture, its path, its class, its split, and 256 bytes by which copies
+are found.
 """
 
 import argparse

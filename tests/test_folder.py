@@ -114,6 +114,13 @@ def test_the_size_moves_none(tmp_path):
     assert small == large
 
 
+def test_a_picture_is_known_by_the_same_digest_and_look_whatever_the_size(tmp_path):
+    for path in photographs(tmp_path / "a", 3, size=(300, 200)).iterdir():
+        small, as_known = (folder._show(path, size) for size in (32, copies.SIDE))
+        assert as_known.digest == small.digest
+        np.testing.assert_array_equal(as_known.look, small.look)
+
+
 def test_shares():
     digests = [hashlib.sha256(bytes([number % 256, number // 256])).hexdigest() for number in range(10_000)]
     drawn = [folder.split_of(digest) for digest in digests]

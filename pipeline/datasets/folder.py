@@ -143,7 +143,10 @@ def _show(path: Path, size: int) -> Shown | str:
     """What a file shows, or why it cannot be read."""
     try:
         picture = _open(path, size)
-        return Shown(*copies.fingerprint(picture), _fit(picture, size))
+        pixels = _fit(picture, size)
+        # At that size, the square by which a picture is known is the same: scaling large ones takes the longest.
+        square = Image.fromarray(pixels) if size == copies.SIDE else picture
+        return Shown(*copies.fingerprint(square), pixels)
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return reading.reason(error)
 
