@@ -1,9 +1,13 @@
+import os
 import socket
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, a process on each core; more threads than cores would wait for each other, not compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pipeline import environment
 from pipeline.datasets import archive
