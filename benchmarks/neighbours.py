@@ -43,23 +43,25 @@ def busy(programs: int) -> Iterator[None]:
 
 
 def measure(network: str) -> float:
-    """Milliseconds a step of one kind of training, in this process."""
+    """Milliseconds a step of one kind of training, in this process, or in its share of several."""
     import torch
     from torch import nn
 
     from pipeline.networks.classifier import Classifier
     from pipeline.networks.generator import unet
+    from pipeline.training import processes
     from pipeline.training.muon import Muon
     from pipeline.training.precision import autocast
 
     torch.manual_seed(0)
+    count = processes.count()
     if network == "encoder":
         trained, loss = Classifier("vgg8", 1, 10), nn.CrossEntropyLoss()
-        x, y = torch.randn(256, 1, 32, 32), torch.randint(10, (256,))
+        x, y = torch.randn(256 // count, 1, 32, 32), torch.randint(10, (256 // count,))
     else:
         trained, loss = unet("vgg8", dropout=0.2), nn.L1Loss()
-        x, y = torch.randn(128, 1, 32, 32), torch.randn(128, 2, 32, 32)
-    trained.to(memory_format=torch.channels_last).train()
+        x, y = torch.randn(128 // count, 1, 32, 32), torch.randn(128 // count, 2, 32, 32)
+    trained = processes.parallel(trained.to(memory_format=torch.channels_last).train(), 1 / count)
     muon = Muon(trained.parameters(), lr=1e-3, weight_decay=0.1)
     for step in range(WARM_UP + STEPS):
         if step == WARM_UP:
