@@ -84,10 +84,10 @@ def main() -> None:
         first = seconds(command, folder)
 
         from pipeline.colourise import SIZE
-        from pipeline.colourise_files import Tally, colour_all, load_painter
+        from pipeline.colourise_files import How, Tally, colour_all, load_painter
         from pipeline.destinations import plan
 
-        painter = load_painter(str(model), SIZE, compared=False)
+        painter = load_painter(How(str(model), SIZE))
         loaded = peak()
 
         def colour(photographs: list[Path], out: Path) -> None:

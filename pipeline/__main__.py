@@ -1,5 +1,6 @@
-"""`python -m pipeline COMMAND`."""
+"""`python -m pipeline COMMAND`, and `colourgan PHOTO…`, which is what one takes away."""
 
+import importlib
 import os
 import signal
 import sys
@@ -15,12 +16,21 @@ COMPUTING = {"pretrain", "train-unet", "train-gan", "evaluate"}
 
 
 def main() -> None:
-    """Run a command; what the user can mend ends in one line and an exit code that is not 0."""
+    """Run a command of the pipeline."""
+    _run("pipeline.cli", "python -m pipeline")
+
+
+def colourgan() -> None:
+    """Colour photographs, or show the page."""
+    _run("pipeline.command", "colourgan")
+
+
+def _run(module: str, name: str) -> NoReturn:
+    """Run a module's `app`; what the user can mend ends in one line and an exit code that is not 0."""
     try:
         environment.settle()
-        from pipeline.cli import app  # it imports what reads the environment
-
-        app(prog_name="python -m pipeline")
+        app = importlib.import_module(module).app  # it imports what reads the environment
+        app(prog_name=name)
     except PipelineError as error:
         _end(error.exit_code, str(error))
     except KeyboardInterrupt:

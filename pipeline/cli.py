@@ -95,7 +95,7 @@ def inventory() -> None:
         inventory.run(checked)
 
 
-def _named(given: str) -> Path:
+def named(given: str) -> Path:
     """A path; of an empty one, as of a variable that is not set, Path would make the current folder."""
     if not given:
         raise PipelineError("given an empty path; name a file or folder, the current folder by a dot")
@@ -167,9 +167,9 @@ def report() -> None:
 @app.command()
 def colourise(
     photos: Annotated[
-        list[Path], typer.Argument(parser=_named, metavar="PHOTO…", help="Pictures, and folders of pictures.")
+        list[Path], typer.Argument(parser=named, metavar="PHOTO…", help="Pictures, and folders of pictures.")
     ],
-    out: Annotated[Path, typer.Option(parser=_named, metavar="PATH", help="The folder to write to.")],
+    out: Annotated[Path, typer.Option(parser=named, metavar="PATH", help="The folder to write to.")],
     model: Annotated[
         str | None, typer.Option(help="unet, gan or the path of a model, .safetensors or .onnx; by default unet.")
     ] = None,
@@ -188,7 +188,8 @@ def colourise(
     """Colour photographs, at their full size, into another folder."""
     from pipeline import colourise_files
 
-    colourise_files.run(photos, out, model, size, compare, force, damaged)
+    how = colourise_files.How(model, compared=compare, force=force, damaged=damaged, **({"size": size} if size else {}))
+    colourise_files.run(photos, out, how)
 
 
 @app.command()

@@ -39,19 +39,21 @@ class Colouriser:
         network: a trained one, or any function of that form.
         size: pixels of the shorter side of what the network sees. Near the size of the pictures that it was trained
             on, it knows best what it sees; more makes finer colours. Smaller photographs are seen as they are.
+        strength: what chroma is multiplied by: 0 is grey, 1 is as the network has it.
     """
 
-    def __init__(self, network: Network, size: int = SIZE):
-        self.network, self.size = network, size
+    def __init__(self, network: Network, size: int = SIZE, strength: float = 1):
+        self.network, self.size, self.strength = network, size, strength
 
     @classmethod
-    def load(cls, path: Path | str, size: int = SIZE) -> Self:
+    def load(cls, path: Path | str, size: int = SIZE, strength: float = 1, device: str | None = None) -> Self:
         """A colouriser from the file of a model: what training wrote, or, to do without torch, what `export` wrote.
 
         Raises:
-            PipelineError: there is no such file, it is not a model, or it is the judge or an encoder.
+            PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or there is no
+                such device, see `inference.pick`.
         """
-        return cls(inference.load(Path(path)), size)
+        return cls(inference.load(Path(path), device), size, strength)
 
     def __call__(self, picture: Image.Image) -> Image.Image:
         """Colour a picture.
@@ -107,7 +109,7 @@ class Colouriser:
             batch = self.network(np.stack([seen[index] for index in indices]))
             if not np.isfinite(batch).all():
                 raise PipelineError("the model's colours are not finite numbers; train it with a lower learning rate")
-            painted |= dict(zip(indices, batch, strict=True))
+            painted |= dict(zip(indices, batch * np.float32(self.strength), strict=True))
         return [painted[index] for index in range(len(seen))]
 
 

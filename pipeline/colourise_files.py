@@ -1,6 +1,9 @@
 """Photographs and folders of them, coloured into another folder; what is bad is named, and the rest goes on."""
 
+import shutil
 import sys
+import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,17 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline import destinations, stopping
+from pipeline import destinations, inference, stopping
 from pipeline.colourise import SIZE, VERSION, Colouriser, compare
 from pipeline.destinations import Plan
 from pipeline.errors import PipelineError, printable
-from pipeline.files import sha256, write_all
-from pipeline.photographs import reading, writing
+from pipeline.files import UNFINISHED, sha256, write_all
+from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
 from pipeline.photographs.xmp import Made
@@ -28,10 +31,11 @@ THREADS = 2  # that read and write while torch computes; each holds a photograph
 
 
 class Painter(NamedTuple):
-    """What makes results, and says of what: the photograph's digest is still to be put in."""
+    """What makes results, and says of what: the photograph's digest is still to be put in; and what tells people so."""
 
     paint: Callable[[Seen], Image.Image]
     made: Made
+    told: str = ""
 
 
 class Job(NamedTuple):
@@ -74,8 +78,8 @@ class Tally:
         where = done if self.total else " before the first photograph"
         return f"colourise: stopped{where}; run the same command again to go on"
 
-    def summary(self, out: Path, results: int) -> str:
-        """What was done, in a line; and how many files were results already."""
+    def summary(self, out: str, results: int) -> str:
+        """What was done, in a line; where it lies; and how many files were results already."""
         several, anew = len(self.written) != 1, sum(result.anew for result in self.written)
         parts = [f"written: {f'{len(self.written)} photographs in {out}' if several else self.written[0].target}"]
         if anew:
@@ -87,57 +91,112 @@ class Tally:
         return printable("; ".join(parts))
 
 
-def run(
-    photos: Sequence[Path],
-    out: Path,
-    model: str | None,
-    size: int | None,
-    compared: bool,
-    force: bool = False,
-    damaged: bool = False,
-) -> None:
-    """Colour photographs into a folder, or draw what U-Net and GAN make of each.
+@dataclass(frozen=True)
+class How:
+    """How photographs are coloured.
+
+    model: unet, gan or the path of a model; by default unet.
+    size: pixels of the shorter side of what the network sees.
+    strength: what chroma is multiplied by.
+    device: where the network computes; see `inference.pick`.
+    compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
+    force: replace files that are no results.
+    damaged: colour JPEGs whose end is missing, too.
+    """
+
+    model: str | None = None
+    size: int = SIZE
+    strength: float = 1
+    device: str | None = None
+    compared: bool = False
+    force: bool = False
+    damaged: bool = False
+
+
+def run(photos: Sequence[Path], out: Path | None, how: How) -> None:
+    """Colour photographs, or draw what U-Net and GAN make of each.
 
     Args:
         photos: files, and folders, of which all pictures below are meant.
-        out: the folder.
-        model: unet, gan or the path of a model; by default unet.
-        size: pixels of the shorter side of what the network sees.
-        compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
-        force: replace files that are no results.
-        damaged: colour JPEGs whose end is missing, too.
+        out: the folder; if there is but one photograph, it may be the name of its result. See `destinations.plan`.
+        how: how.
 
     Raises:
         PipelineError: something is wrong with the arguments, and nothing is written; or with some of the photographs,
             and the others are.
     """
-    tally = Tally()
+    tally, began = Tally(), time.monotonic()
     with stopping.at_once(tally.stopped), reading.large_ones():
-        destinations.check(out)
-        plan = destinations.plan(photos, out, ".compared.png" if compared else None)
-        painter = load_painter(model, size or SIZE, compared)
-        destinations.make(out)
-        plan.failed.update(destinations.tell_apart(plan.targets, out))
-        colour_all(plan, painter, tally, force, damaged)
-    print(tally.summary(out, len(plan.results)))
+        plan = _plan(photos, out, how)
+        painter = load_painter(how)
+        for folder in sorted(plan.folders):
+            destinations.make(folder)
+            plan.failed.update(destinations.tell_apart(plan.targets, folder))
+        colour_all(plan, painter, tally, how.force, how.damaged)
+    places = ", ".join(str(folder) for folder in sorted(plan.folders))
+    print(f"{tally.summary(places, len(plan.results))}; in {time.monotonic() - began:.1f} s, {painter.told}")
     if tally.failed:
         raise PipelineError(f"{tally.failed} of {tally.total} failed, for the reasons above")
 
 
-def load_painter(model: str | None, size: int, compared: bool) -> Painter:
-    """What makes results, by one model or, to compare them, by two; see `run`.
+def _plan(photos: Sequence[Path], out: Path | None, how: How) -> Plan:
+    """What becomes of each photograph."""
+    if out and len(photos) == 1 and photos[0].is_file() and formats.SUFFIX.fullmatch(out.suffix) and not out.is_dir():
+        destinations.check(out.parent)
+        return destinations.plan_one(photos[0], out)
+    if out:
+        destinations.check(out)
+    return destinations.plan(photos, out, ".compared.png" if how.compared else None)
+
+
+def load_painter(how: How) -> Painter:
+    """What makes results, by one model or, to compare them, by two.
 
     Raises:
         PipelineError: there is no such model, or one is named where two are compared.
     """
-    if compared and model is not None:
-        raise PipelineError(f"--compare shows U-Net and GAN, so --model {model} has no use; give one of the two")
-    paths = [find_model(name) for name in (MODELS if compared else ("unet" if model is None else model,))]
-    colourisers = [Colouriser.load(path, size) for path in paths]
-    made = Made(source="", models=tuple(map(sha256, paths)), size=size, version=VERSION, compared=compared)
-    if compared:
-        return Painter(lambda page: compare(page, *colourisers), made)
-    return Painter(lambda page: colourisers[0].paint([page])[0], made)
+    if how.compared and how.model is not None:
+        raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
+    paths = [find_model(name) for name in (MODELS if how.compared else ("unet" if how.model is None else how.model,))]
+    device = inference.pick(paths[0], how.device)
+    colourisers = [Colouriser.load(path, how.size, how.strength, device) for path in paths]
+    models = tuple(map(sha256, paths))
+    made = Made(source="", models=models, size=how.size, version=VERSION, compared=how.compared, strength=how.strength)
+    told = f"on {device}, by {' and '.join(map(str, paths))}"
+    if how.compared:
+        return Painter(lambda page: compare(page, *colourisers), made, told)
+    return Painter(lambda page: colourisers[0].paint([page])[0], made, told)
+
+
+def pipe(given: BinaryIO, taken: BinaryIO, how: How) -> None:
+    """Colour the photograph that one stream has, into the other, as a PNG, or a TIFF if it has several pages.
+
+    What was done, and what the result does not hold, is told on stderr.
+
+    Raises:
+        PipelineError: it is no photograph, or nobody would take the result.
+    """
+    if taken.isatty():
+        raise PipelineError("standard output: given a terminal, needed a file or another program: … - > coloured.png")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED) as folder, reading.large_ones():
+        source, target = Path(folder) / "photograph", Path(folder) / "result"
+        with source.open("wb") as file:
+            shutil.copyfileobj(given, file)
+        painter = load_painter(how)
+        try:
+            photograph = reading.read(source, damaged=how.damaged)
+            pages = [painter.paint(page) for page in photograph.pages]
+        except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
+            raise PipelineError(f"standard input: {reading.reason(error)}") from None
+        made = painter.made.model_copy(update={"source": sha256(source)})
+        target.touch()
+        told = writing.save(pages, target, writing.fit("PNG", photograph), photograph.carried, made)
+        with target.open("rb") as file:
+            shutil.copyfileobj(file, taken)
+    taken.flush()
+    for line in (*photograph.told, *told, f"coloured in {time.monotonic() - began:.1f} s, {painter.told}"):
+        print(printable(line), file=sys.stderr)
 
 
 def find_model(name: str) -> Path:

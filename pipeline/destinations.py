@@ -1,4 +1,4 @@
-"""Where the results of colouring go: the same names and folders, and never over a photograph or one another."""
+"""Where the results of colouring go: never over a photograph or one another."""
 
 import stat
 import tempfile
@@ -21,6 +21,7 @@ FORMATS = {
     ".webp": "WEBP",
 }
 BROKEN = "a broken link"
+COLOURED = "-coloured"  # how the name of a result ends that lies beside its photograph
 SUFFIXES = {"PNG": ".png", "TIFF": ".tif"}  # of what holds alpha or frames, and of what holds pages
 
 
@@ -30,18 +31,21 @@ class Plan(NamedTuple):
     targets: the file of each → the file to write.
     failed: files that cannot be photographs → the reason.
     results: what is passed over, for it was coloured already.
+    folders: in which all of it will lie.
     """
 
     targets: dict[Path, Path]
     failed: dict[Path, str]
     results: set[Path]
+    folders: set[Path]
 
 
 class Found(NamedTuple):
-    """A photograph, by its place below the folder that was given."""
+    """A photograph, by its place below the folder that was given, and the folder in which the result has that place."""
 
     place: Path
     source: Path
+    out: Path
 
 
 def check(out: Path) -> None:
@@ -60,33 +64,55 @@ def check(out: Path) -> None:
         raise PipelineError(f"--out {out}: given the name of a picture, allowed: a folder, new or there already")
 
 
-def plan(photos: Sequence[Path], out: Path, suffix: str | None = None) -> Plan:
+def plan(photos: Sequence[Path], out: Path | None, suffix: str | None = None) -> Plan:
     """What becomes of each photograph: the same name, and the same place below its folder.
+
+    Without a folder to write to, photo.jpg becomes photo-coloured.jpg beside it, and the folder photos photos-coloured.
 
     A photograph that is given several times, by its folder, a folder in it or its own name, in whatever order, has the
     place below the outermost folder.
 
     Args:
         photos: files and folders.
-        out: the folder to write to. If it lies in one of the folders, what is in it is no photograph to colour.
+        out: the folder to write to, if there is one. If it lies in one of the folders, what is in it is no photograph
+            to colour.
         suffix: to put behind the names; by default .png, behind those alone whose format is not kept.
 
     Raises:
         PipelineError: there is no such photograph, a folder has none, one would be replaced, or two become one file.
     """
-    planned, found, sources = Plan({}, {}, set()), defaultdict(list), {}
+    planned, found, sources = Plan({}, {}, set(), {out} if out else set()), defaultdict(list), {}
     for photo in photos:
-        for place, source in _find(photo, out, planned):
-            found[_entry(source)].append(Found(place, source))
+        for one in _find(photo, out, planned):
+            found[_entry(one.source)].append(one)
     planned.results.difference_update(found)
-    for place, source in sorted(max(places, key=lambda one: (len(one.place.parts), one)) for places in found.values()):
+    for one in sorted(max(places, key=lambda one: (len(one.place.parts), one)) for places in found.values()):
+        place, source = one.place, one.source
         added = suffix or ("" if place.suffix.lower() in FORMATS else ".png")
-        target = out / place.with_name(place.name + added)
+        beside = COLOURED if one.out == source.parent and out is None else ""
+        target = one.out / place.with_name(f"{place.stem}{beside}{place.suffix}{added}")
+        planned.folders.add(one.out)
         other = sources.setdefault(target, source)
         if other == source:
             planned.targets[source] = target
         elif not _same(other, source):
             raise PipelineError(f"{other} and {source} would both become {target}; colour them into different folders")
+    _spare(planned.targets)
+    return planned
+
+
+def plan_one(photo: Path, target: Path) -> Plan:
+    """That one photograph becomes a file of this name.
+
+    Raises:
+        PipelineError: there is no such photograph, it is a folder or what is to be replaced, or the name is not that of
+            a picture that can be written.
+    """
+    if target.suffix.lower() not in FORMATS:
+        raise PipelineError(f"--out {target}: given {target.suffix or 'no suffix'}, allowed: {', '.join(FORMATS)}")
+    planned = Plan({}, {}, set(), {target.parent})
+    for one in _find(photo, target.parent, planned):
+        planned.targets[one.source] = target
     _spare(planned.targets)
     return planned
 
@@ -105,7 +131,7 @@ def _spare(targets: Mapping[Path, Path]) -> None:
             )
 
 
-def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
+def _find(photo: Path, out: Path | None, planned: Plan) -> Iterator[Found]:
     """Each picture, and its place below the folder that was given; what is none is added to the plan.
 
     Raises:
@@ -119,11 +145,12 @@ def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
         planned.failed[photo] = BROKEN if isinstance(error, FileNotFoundError) else error.strerror
         return
     if stat.S_ISREG(mode):
-        yield Found(Path(photo.name), photo)
+        yield Found(Path(photo.name), photo, out or photo.parent)
         return
     if not stat.S_ISDIR(mode):
         planned.failed[photo] = "neither a file nor a folder"
         return
+    out = out or _beside(photo)
     if _same(out, photo):
         raise PipelineError(f"--out {out}: given the folder of the photographs; give another one, in it if you like")
     (pictures, left_out), results = reading.find(photo), out.resolve()
@@ -138,7 +165,15 @@ def _find(photo: Path, out: Path, planned: Plan) -> Iterator[Found]:
         if (inside and results in _entry(path).parents) or writing.made(path):
             planned.results.add(_entry(path))
         else:
-            yield Found(path.relative_to(photo), path)
+            yield Found(path.relative_to(photo), path, out)
+
+
+def _beside(folder: Path) -> Path:
+    """The folder for the results of all that is in a folder."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    if not named.name:
+        raise PipelineError(f"{folder}: the folder of all folders has none beside it; say by --out where to write")
+    return named.with_name(named.name + COLOURED)
 
 
 def _entry(path: Path) -> Path:
@@ -179,7 +214,7 @@ def make(out: Path) -> None:
 
 
 def tell_apart(targets: Mapping[Path, Path], out: Path) -> dict[Path, str]:
-    """Photographs that would become one file, where the file system of a folder takes two names for the same.
+    """Photographs that would become one file in a folder, where its file system takes two names for the same.
 
     Many do not tell A from a, é from e with an accent, or a name from that with a dot behind.
 
@@ -188,7 +223,8 @@ def tell_apart(targets: Mapping[Path, Path], out: Path) -> dict[Path, str]:
     """
     alike = defaultdict(list)
     for source, target in targets.items():
-        alike[simplified(target)].append(source)
+        if out in target.parents:
+            alike[simplified(target)].append(source)
     suspects = [sources for sources in alike.values() if len(sources) > 1]
     failed: dict[Path, str] = {}
     if not suspects:

@@ -30,6 +30,7 @@ LIBRARIES = (
     *("GRADIO_", "HF_", "HUGGING", "SPACE", "SYSTEM", "OAUTH_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
 )
 NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
+WEB = ("gradio", "psutil", "starlette", "uvicorn")  # what the extra of that name brings; `train` brings all others
 UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # Python's default
 
 # How often a thread that waits for others looks, before it sleeps: some tenths of a millisecond. By default libgomp's
@@ -177,6 +178,13 @@ def import_failure(error: Exception) -> str | None:
     library = libraries[-1] if libraries else getattr(error, "name", None)  # of an ImportError
     if not library:
         return None
+    library = library.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and not libraries:
+        extra = "web" if library in WEB else "train"
+        return (
+            f"{library} is not installed, and this command needs it; "
+            f"say pip install '.[{extra}]' in the folder of the project"
+        )
     reason = " ".join(str(error).split())
     return (
         f"{library} cannot be imported: {type(error).__name__}: {reason}; unset what the environment has for it, "

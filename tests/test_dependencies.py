@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+EXTRAS = PROJECT["optional-dependencies"]
+DIRECT = sorted({*PROJECT["dependencies"], *EXTRAS["web"], *EXTRAS["train"], *EXTRAS["dev"][1:]})
 PINNED = dict(
     line.split("==") for line in Path("constraints.txt").read_text().splitlines() if line and not line.startswith("#")
 )

@@ -42,6 +42,7 @@ class Made(BaseModel):
     size: int  # pixels of the shorter side of what they saw
     version: str  # of this project
     compared: bool = False  # drawn side by side, in place of a coloured photograph
+    strength: float = 1  # what chroma was multiplied by
 
 
 def merge(packet: bytes | None, made: Made | None) -> bytes:
