@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def run(tmp_path, trained, monkeypatch, capsys):
         with pytest.raises(SystemExit) as left:
             __main__.main()
         output, errors = capsys.readouterr()
+        output = re.sub(r"; in [0-9.]+ s, on \w+, by models/[\w/. ]+\n$", "\n", output)
         lines = [line.rpartition("\r")[2].strip() for line in errors.split("\n")]  # what the progress bar leaves
         return left.value.code, output, [line for line in lines if line and not line.startswith("colouring:")]
 

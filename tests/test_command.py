@@ -44,17 +44,18 @@ def refused(*arguments, **options):
     return line
 
 
-def ab(picture):
-    """a* and b* in the middle."""
+def is_tinted(picture, a=20, b=30):
+    """Whether it has that a* and b* in the middle, but for rounding and JPEG."""
     pixels = np.asarray(picture.convert("RGB"))[None]
-    return (rgb_to_l_ab(bytes_to_rgb(pixels))[1][0, :, 10, 10] * 110).round().tolist()
+    return np.abs(rgb_to_l_ab(bytes_to_rgb(pixels))[1][0, :, 10, 10] * 110 - (a, b)).max() < 2
 
 
 def test_a_photograph_is_coloured_beside_itself_and_it_is_said_how(folder):
     done = colourgan("photo.jpg", "--model", "tint.onnx")
     assert sorted(path.name for path in folder.iterdir()) == ["photo-coloured.jpg", "photo.jpg", "tint.onnx"]
     with Image.open("photo-coloured.jpg") as result:
-        assert (result.size, ab(result)) == ((40, 30), [20, 30])
+        assert result.size == (40, 30)
+        assert is_tinted(result)
     said = done.stdout.decode()
     assert said.startswith("written: photo-coloured.jpg; in ")
     assert said.endswith(" s, on cpu, by tint.onnx\n")
@@ -83,7 +84,7 @@ def test_a_result_may_be_named(folder):
     colourgan("photo.jpg", "-o", "new/coloured.png", "--model", "tint.onnx")
     with Image.open("new/coloured.png") as result:
         assert result.format == "PNG"
-        assert ab(result) == [20, 30]
+        assert is_tinted(result)
     assert "allowed: .jpg, .jpeg, .tif, .tiff, .png, .webp" in refused(
         "photo.jpg", "-o", "a.gif", "--model", "tint.onnx"
     )
@@ -101,7 +102,7 @@ def test_a_result_may_be_named(folder):
 def test_strength_multiplies_the_colours(strength, expected):
     colourgan("photo.jpg", "--model", "tint.onnx", "--strength", str(strength))
     with Image.open("photo-coloured.jpg") as result:
-        assert np.abs(np.subtract(ab(result), expected)).max() <= 1
+        assert is_tinted(result, *expected)
     other = colourgan("photo.jpg", "--model", "tint.onnx").stdout.decode()
     assert "made anew: 1" in other
 
@@ -116,7 +117,8 @@ def test_a_strength_that_makes_no_sense_is_refused(strength):
 def test_a_photograph_goes_through_a_pipe(folder):
     done = colourgan("-", "--model", "tint.onnx", given=Path("photo.jpg").read_bytes())
     with Image.open(io.BytesIO(done.stdout)) as result:
-        assert (result.format, result.size, ab(result)) == ("PNG", (40, 30), [20, 30])
+        assert (result.format, result.size) == ("PNG", (40, 30))
+        assert is_tinted(result)
     assert done.stderr.decode().startswith("coloured in ")
     assert {path.name for path in folder.iterdir()} == {"photo.jpg", "tint.onnx"}
     Path("result.png").write_bytes(done.stdout)
@@ -129,7 +131,7 @@ def test_frames_go_through_a_pipe_one_by_one():
     frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:], duration=100)
     done = colourgan("-", "--model", "tint.onnx", given=moving.getvalue())
     with Image.open(io.BytesIO(done.stdout)) as result:
-        assert [ab(frame) for frame in ImageSequence.Iterator(result)] == [[20, 30]] * 3
+        assert [is_tinted(frame) for frame in ImageSequence.Iterator(result)] == [True] * 3
 
 
 @pytest.mark.parametrize("given", [b"", b"no photograph", b"\xff\xd8\xff\xe0half"])

@@ -87,7 +87,8 @@ def test_the_command_colours_a_photograph_anywhere(installed):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "extra"), [(["serve"], "web"), (["photo.jpg", "--model", "x.safetensors"], "train")]
+    ("arguments", "extra"),
+    [(["serve", "--model", "../unet.onnx"], "web"), (["photo.jpg", "--model", "x.safetensors"], "train")],
 )
 def test_an_extra_that_is_missing_is_named(installed, arguments, extra):
     folder, _ = installed
