@@ -33,12 +33,6 @@ def test_what_is_installed_is_what_the_constraints_say(requirement):
     assert installed == pins[normal(name)], f"{name} {installed} is installed, not {pins[normal(name)]}; {WAY_OUT}"
 
 
-def test_what_can_be_left_out_is_pinned_as_well():
-    for extra, requirements in PROJECT["optional-dependencies"].items():
-        for requirement in requirements:
-            assert re.match(r"[\w.-]+", requirement)[0] in PINNED, f"{requirement}, of [{extra}]: pin it"
-
-
 def dynamic_unet() -> bool:
     from torch import nn
 
