@@ -169,7 +169,10 @@ def colourise(
     photos: Annotated[
         list[Path], typer.Argument(parser=named, metavar="PHOTO…", help="Pictures, and folders of pictures.")
     ],
-    out: Annotated[Path, typer.Option(parser=named, metavar="PATH", help="The folder to write to.")],
+    out: Annotated[
+        Path,
+        typer.Option(parser=named, metavar="PATH", help="The folder to write to, or the result of one photograph."),
+    ],
     model: Annotated[
         str | None, typer.Option(help="unet, gan or the path of a model, .safetensors or .onnx; by default unet.")
     ] = None,
