@@ -28,13 +28,13 @@ class Commands(TyperGroup):
             ) from None
 
 
+QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+
 app = typer.Typer(
     cls=Commands,
     help="ColourGAN: what does a pretrained encoder bring to image colourisation, and what does a GAN? "
     "Each command is a stage of the pipeline; `dvc repro` runs all that are out of date.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    **QUIET,
 )
 
 
@@ -191,8 +191,7 @@ def colourise(
     """Colour photographs, at their full size, into another folder."""
     from pipeline import colourise_files
 
-    how = colourise_files.How(model, compared=compare, force=force, damaged=damaged, **({"size": size} if size else {}))
-    colourise_files.run(photos, out, how)
+    colourise_files.run(photos, out, colourise_files.How(model, size, compared=compare, force=force, damaged=damaged))
 
 
 @app.command()

@@ -96,7 +96,7 @@ class How:
     """How photographs are coloured.
 
     model: unet, gan or the path of a model; by default unet.
-    size: pixels of the shorter side of what the network sees.
+    size: pixels of the shorter side of what the network sees; by default `SIZE`.
     strength: what chroma is multiplied by.
     device: where the network computes; see `inference.pick`.
     compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
@@ -105,7 +105,7 @@ class How:
     """
 
     model: str | None = None
-    size: int = SIZE
+    size: int | None = None
     strength: float = 1
     device: str | None = None
     compared: bool = False
@@ -158,10 +158,10 @@ def load_painter(how: How) -> Painter:
     if how.compared and how.model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
     paths = [find_model(name) for name in (MODELS if how.compared else ("unet" if how.model is None else how.model,))]
-    device = inference.pick(paths[0], how.device)
-    colourisers = [Colouriser.load(path, how.size, how.strength, device) for path in paths]
+    device, size = inference.pick(paths[0], how.device), how.size or SIZE
+    colourisers = [Colouriser.load(path, size, how.strength, device) for path in paths]
     models = tuple(map(sha256, paths))
-    made = Made(source="", models=models, size=how.size, version=VERSION, compared=how.compared, strength=how.strength)
+    made = Made(source="", models=models, size=size, version=VERSION, compared=how.compared, strength=how.strength)
     told = f"on {device}, by {' and '.join(map(str, paths))}"
     if how.compared:
         return Painter(lambda page: compare(page, *colourisers), made, told)

@@ -21,13 +21,7 @@ class Commands(cli.Commands):
         return super().parse_args(ctx, ["colour", *args] if args and args[0] not in own else args)
 
 
-app = typer.Typer(
-    cls=Commands,
-    help="Give photographs colours: colourgan photo.jpg",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(cls=Commands, help="Give photographs colours: colourgan photo.jpg", **cli.QUIET)
 
 
 class Device(StrEnum):
@@ -71,8 +65,9 @@ def colour(
     ] = None,
     model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, .onnx or .safetensors.")] = None,
     size: Annotated[
-        int, typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees.")
-    ] = 64,
+        int | None,
+        typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
+    ] = None,
     strength: Annotated[float, typer.Option(min=0, max=2, help="Of the colours: 0 is grey, 1 is the network's.")] = 1,
     device: Annotated[Device | None, typer.Option(help="Where to compute; by default the fastest there is.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are no results, too.")] = False,
