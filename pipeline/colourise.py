@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
 from pipeline.inference import Network
-from pipeline.photographs import tones
+from pipeline.photographs import arrays, reading, tones
 from pipeline.photographs.tones import Seen
 
 VERSION = "3"  # of how photographs are painted; to be raised whenever the same model gives them other colours
@@ -55,20 +55,36 @@ class Colouriser:
         """
         return cls(inference.load(Path(path), device), size, strength)
 
-    def __call__(self, picture: Image.Image) -> Image.Image:
-        """Colour a picture.
+    @overload
+    def __call__(self, picture: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, picture: Path | str | bytes | Image.Image) -> Image.Image: ...
+
+    def __call__(self, picture: Path | str | bytes | Image.Image | np.ndarray) -> Image.Image | np.ndarray:
+        """Colour a picture; several threads may at the same time.
 
         Args:
-            picture: of any size, in colour or grey; see `tones.understand`.
+            picture: of any size, in colour or grey: the path of a file, or what is in it; or as it is in memory, of
+                Pillow, see `tones.understand`, or an array, see `arrays.to_picture`.
 
         Returns:
-            A picture of the same size the right way up, in sRGB: of mode RGB, or RGBA with the same alpha. L* at each
-            pixel is what it was, but for rounding to 8 bits.
+            A picture of the same size the right way up, in sRGB: of mode RGB, or RGBA with the same alpha; of an array
+            an array of the same type, (H, W, 3) or (H, W, 4). L* at each pixel is what it was, but for rounding to
+            8 bits. What a file carries beside its pixels is not in it: to keep that, use `colourise_files`.
 
         Raises:
-            PipelineError: it is not understood; or the network's colours are not finite.
+            PipelineError: it is not understood, or has several pages; or the network's colours are not finite.
+            OSError: the file cannot be read.
         """
-        return self.batch([picture])[0]
+        if isinstance(picture, np.ndarray):
+            return arrays.from_picture(self(arrays.to_picture(picture)), picture.dtype)
+        if isinstance(picture, Image.Image):
+            return self.batch([picture])[0]
+        pages = reading.read(picture if isinstance(picture, bytes) else Path(picture)).pages
+        if len(pages) > 1:
+            raise PipelineError(f"{len(pages)} pages or frames, allowed: one; give `paint` what `reading.read` finds")
+        return self.paint(pages)[0]
 
     def batch(self, pictures: Sequence[Image.Image]) -> list[Image.Image]:
         """Colour pictures; those of one shape go through the network together. See `__call__`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from pipeline import levels, metadata
 from pipeline.errors import PipelineError
 
-Network = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
+# l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32; several threads may call one at the same time.
+Network = Callable[[np.ndarray], np.ndarray]
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # of ONNX Runtime, the fastest first
 
@@ -65,10 +67,12 @@ def _load_safetensors(path: Path, device: str) -> tuple[Network, dict[str, Any]]
 
     network, about = models.load(path, "colouriser")
     network = AnySize(network).to(device=device, memory_format=torch.channels_last)
+    alone = Lock()  # what the encoder sees waits in the network itself until the decoder needs it
 
     @torch.inference_mode()
     def paint(l: np.ndarray) -> np.ndarray:  # noqa: E741
-        return network(torch.from_numpy(l).to(device)).cpu().numpy()
+        with alone:
+            return network(torch.from_numpy(l).to(device)).cpu().numpy()
 
     return paint, about
 

@@ -1,3 +1,6 @@
+import io
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -270,6 +273,57 @@ def test_a_batch_is_as_one_by_one():
     for picture, coloured in zip(pictures, together, strict=True):
         assert np.array_equal(coloured, colouriser(follow)(picture))
     assert colouriser(network).batch([]) == []
+
+
+def as_png(picture):
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_path_its_content_and_an_array_are_coloured_as_the_picture(tmp_path, coffee):
+    expected = np.asarray(colouriser(follow)(coffee))
+    coffee.save(tmp_path / "coffee.png")
+    for given in (tmp_path / "coffee.png", str(tmp_path / "coffee.png"), as_png(coffee)):
+        assert np.array_equal(colouriser(follow)(given), expected)
+    array = np.asarray(coffee)
+    assert np.array_equal(colouriser(follow)(array), expected)
+    assert np.array_equal(array, np.asarray(coffee))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(("channels", "coloured"), [((), 3), ((1,), 3), ((2,), 4), ((3,), 3), ((4,), 4)])
+def test_an_array_gives_an_array_of_its_type(dtype, channels, coloured):
+    white = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    array = np.full((20, 30, *channels), white / 2, dtype)
+    found = colouriser()(array)
+    assert (found.dtype, found.shape) == (dtype, (20, 30, coloured))
+    rgb = Image.fromarray((found[..., :3] / white * 255).round().astype(np.uint8))
+    assert np.abs(lab(rgb)[0] - of_srgb(array.flat[0] / white)).max() < 0.6  # 8 bits, before and after
+    assert np.abs(lab(rgb)[1].mean((1, 2)) - [0.1, 0.15]).max() < 0.01
+    if coloured == 4:
+        np.testing.assert_allclose(found[..., 3] / white, 0.5, atol=1 / 255)
+
+
+def test_a_file_that_is_no_picture_or_has_several_is_refused_in_one_line(tmp_path, coffee):
+    frames = io.BytesIO()
+    coffee.save(frames, "GIF", save_all=True, append_images=[coffee.rotate(90), coffee.rotate(180)])
+    for given, said in ((frames.getvalue(), "3 pages"), (b"", "an empty file"), (as_png(coffee)[:-99], "broken")):
+        with pytest.raises(PipelineError, match=said) as refused:
+            colouriser()(given)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(FileNotFoundError, match="gone"):
+        colouriser()(tmp_path / "gone.png")
+
+
+def test_threads_share_a_colouriser(tmp_path, coffee):
+    models.save(tmp_path / "unet.safetensors", random_unet(), **COLOURISER)
+    shared = Colouriser.load(tmp_path / "unet.safetensors", size=32)
+    given = [as_png(coffee.rotate(angle)) for angle in range(0, 360, 15)]
+    one_by_one = [hash(shared(picture).tobytes()) for picture in given]
+    assert len(set(one_by_one)) == len(given)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda picture: hash(shared(picture).tobytes()), given)) == one_by_one
 
 
 def test_a_comparison_shows_four_pictures(coffee):

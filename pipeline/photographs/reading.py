@@ -44,11 +44,13 @@ class Damaged(PipelineError):
     """A JPEG of which the end is missing."""
 
 
-def read(path: Path, smallest: int | None = None, most: int | None = None, damaged: bool = False) -> Photograph:
+def read(
+    given: Path | bytes, smallest: int | None = None, most: int | None = None, damaged: bool = False
+) -> Photograph:
     """All that a file holds, understood.
 
     Args:
-        path: the file.
+        given: the file, or what is in it.
         smallest: a side in pixels that is enough, of the first page alone; lets a JPEG decode at a fraction of its
             size, much faster.
         most: pixels of all pages together; by default as many as Pillow allows for one.
@@ -59,8 +61,8 @@ def read(path: Path, smallest: int | None = None, most: int | None = None, damag
             understood.
         OSError: the file cannot be read; see `reason`.
     """
-    with formats.open_file(path) as file:
-        kind = formats.check(file, path.suffix)
+    with io.BytesIO(given) if isinstance(given, bytes) else formats.open_file(given) as file:
+        kind = formats.check(file, "" if isinstance(given, bytes) else given.suffix)
         most = most or 2 * Image.MAX_IMAGE_PIXELS
         try:
             return pages.read(file, kind, smallest, most)
