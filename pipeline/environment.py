@@ -30,7 +30,13 @@ LIBRARIES = (
     *("GRADIO_", "HF_", "HUGGING", "SPACE", "SYSTEM", "OAUTH_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
 )
 NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
-WEB = ("gradio", "psutil", "starlette", "uvicorn")  # what the extra of that name brings; `train` brings all others
+WEB = (
+    "fastapi",
+    "gradio",
+    "psutil",
+    "starlette",
+    "uvicorn",
+)  # what the extra brings; `train` has all others
 UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # Python's default
 
 # How often a thread that waits for others looks, before it sleeps: some tenths of a millisecond. By default libgomp's

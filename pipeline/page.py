@@ -2,29 +2,23 @@
 
 import html
 import shutil
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import gradio as gr
 from PIL import Image
-from starlette.concurrency import run_in_threadpool
 
 from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.photographs import formats
+from pipeline.serving import refusals
+from pipeline.serving.desk import MEGABYTES, SIZES, Desk
 from pipeline.serving.http import CONNECTIONS
-from pipeline.serving.painter import Painter
-from pipeline.serving.turns import Turns
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 
-MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
-RESULT = 256 << 20  # bytes of what a photograph becomes, at most
-WAITING = 32  # photographs in the queue, at most; whoever sends most is told to come back later
 SUFFIXES = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
-SIZES = sorted({32, SIZE, 64, 128, 256})
 
 NAMES = {"unet": "U-Net: careful, paler", "gan": "GAN: livelier, wrong more often"}
 
@@ -52,23 +46,22 @@ h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !impor
 """
 
 
-def build(models: Sequence[str], painter: Painter, uploads: Uploads, turns: Turns) -> gr.Blocks:
+def build(desk: Desk) -> gr.Blocks:
     """The page.
 
     Args:
-        models: names of what there is to choose from; the first is chosen at first.
-        painter: what paints; this process opens no picture.
-        uploads: where files are.
-        turns: of those who wait.
+        desk: where photographs are painted.
     """
 
     async def answer(file: dict[str, Any] | None, model: str, size: int, request: gr.Request) -> list[dict[str, Any]]:
-        visitor = request.session_hash
+        if file is None:  # it was taken away again
+            return _show()
         try:
-            async with turns.turn(request.client.host, visitor):
-                return await run_in_threadpool(colour, models, painter, uploads, visitor, file, model, size)
+            painted = await _colour(desk, request, file, model, size)
         except PipelineError as error:
-            return _show(reason=str(error))
+            return _show(reason=refusals.sentence(error))
+        told = painted["told"] and refusals.sentence(painted["told"])
+        return _show((painted["grey"], painted["coloured"]), painted["result"], told or None)
 
     with gr.Blocks(title="ColourGAN", analytics_enabled=False) as page:
         gr.Markdown(WELCOME)
@@ -78,8 +71,8 @@ def build(models: Sequence[str], painter: Painter, uploads: Uploads, turns: Turn
         download = gr.DownloadButton("Download in full size", variant="primary", visible=False)
         with gr.Row():
             model = gr.Radio(
-                [(NAMES.get(name, name), name) for name in models],
-                value=models[0],
+                [(NAMES.get(name, name), name) for name in desk.models],
+                value=desk.models[0],
                 label="Model",
                 min_width=300,
             )
@@ -93,9 +86,9 @@ def build(models: Sequence[str], painter: Painter, uploads: Uploads, turns: Turn
         gr.Markdown("Or try one of these:")
         with gr.Row():
             for name in photos.PHOTOGRAPHS:
-                file, thumbnail = painter.example(name, uploads.new()).values()
+                file, thumbnail = desk.painter.example(name, desk.uploads.new()).values()
                 example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
-                give = partial(_example, file, uploads)
+                give = partial(_example, file, desk.uploads)
                 example.click(give, outputs=photo, show_progress="hidden", api_visibility="private")
         gr.Markdown(FINE_PRINT, elem_classes="fine-print")
         gr.on(
@@ -113,45 +106,23 @@ def build(models: Sequence[str], painter: Painter, uploads: Uploads, turns: Turn
     return page
 
 
-def colour(
-    models: Sequence[str],
-    painter: Painter,
-    uploads: Uploads,
-    visitor: str,
-    file: dict[str, Any] | None,
-    model: str,
-    size: int,
-) -> list[dict[str, Any]]:
-    """What the page shows of an uploaded file: slider, download and the reason why there are none.
+async def _colour(desk: Desk, request: gr.Request, file: dict[str, Any], model: str, size: int) -> dict[str, str]:
+    """What becomes of an uploaded photograph.
 
-    Args:
-        models: names of what there is to choose from.
-        painter: what paints.
-        uploads: where files are.
-        visitor: who waits for it.
-        file: what was uploaded, or None if it was taken away again.
-        model: the name of a network.
-        size: pixels of the shorter side of what it sees.
+    Raises:
+        PipelineError: it cannot be painted, or the page does not offer such a choice.
     """
-    if file is None:
-        return _show()
-    try:
-        if model not in models or size not in SIZES:
-            raise PipelineError("there is no such model or size; choose one of those above")
-        if not uploads.has(file["path"]):
-            raise PipelineError("this photograph is no longer here, or never was; upload it again")
-        with uploads.room(RESULT):
-            task = {"file": file["path"], "folder": str(uploads.new()), "model": model, "size": size}
-            paths = painter.paint(visitor, **task)
-    except (PipelineError, OSError) as error:
-        return _show(reason=str(error) if isinstance(error, PipelineError) else "the result cannot be kept")
-    return _show((paths["grey"], paths["coloured"]), paths["result"], paths["told"] or None)
+    if model not in desk.models or size not in SIZES:
+        raise PipelineError("there is no such model or size; choose one of those above")
+    return await desk.paint(
+        request.client.host, request.session_hash, file["path"], desk.uploads.new(), model=model, size=size
+    )
 
 
 def _show(
     pictures: tuple[str, str] | None = None, result: str | None = None, reason: str | None = None
 ) -> list[dict[str, Any]]:
-    said = reason and f'<div class="refusal" role="alert">{html.escape(reason[0].upper() + reason[1:])}.</div>'
+    said = reason and f'<div class="refusal" role="alert">{html.escape(reason)}</div>'
     return [gr.update(value=value, visible=value is not None) for value in (pictures, result, said)]
 
 

@@ -1,4 +1,4 @@
-"""Serving the web page: the process that paints, the folder of uploads, the requests that are let in."""
+"""Serving page and programs: the process that paints, the folder of uploads, the requests that are let in."""
 
 import os
 import signal
@@ -95,24 +95,24 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     """
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)  # before Gradio is imported, whose own default is for all users
     import gradio
-    from starlette.applications import Starlette
 
     from pipeline import page
-    from pipeline.serving import gate
+    from pipeline.serving import api, gate
+    from pipeline.serving.desk import MEGABYTES, WAITING, Desk
     from pipeline.serving.files import Files
     from pipeline.serving.turns import Turns
 
-    turns = Turns(page.WAITING)
-    built = page.build(names, painter, uploads, turns)
+    desk = Desk(list(names), painter, uploads, Turns(WAITING))
+    built = page.build(desk)
     built.state_session_capacity = SESSIONS
-    app = Starlette(routes=Files(uploads, page.MEGABYTES, page.SUFFIXES).routes)
+    app = api.make(desk, Files(uploads, MEGABYTES, page.SUFFIXES))
     gradio.mount_gradio_app(
         app,
         built,
         "/",
         theme=page.THEME,
         css=page.CSS,
-        max_file_size=page.MEGABYTES << 20,
+        max_file_size=MEGABYTES << 20,
         run_history=False,
         footer_links=[],
         show_error=False,
@@ -129,6 +129,6 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
             number: [isinstance(block, gradio.File) for block in function.inputs]
             for number, function in built.fns.items()
         },
-        left=[turns.leave, painter.leave],
-        megabytes=page.MEGABYTES,
+        left=desk.leave,
+        megabytes=MEGABYTES,
     )

@@ -24,10 +24,10 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
-from pipeline import __main__, address, models, page, serve
+from pipeline import __main__, address, models, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
-from pipeline.serving import files, gate, http
+from pipeline.serving import desk, files, gate, http
 from pipeline.serving.painter import Painter
 from pipeline.serving.uploads import PREFIX, Uploads
 from tests.painters import COLOURISER, random_unet, tinting
@@ -127,9 +127,9 @@ def served(painter, uploads, host="127.0.0.1"):
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+@contextmanager
+def stand_ins(folder):
+    """A site whose models are stand-ins that paint in one tint each."""
     models = {name: folder / f"{name}.onnx" for name in TINTS}
     for name, path in models.items():
         path.write_bytes(tinting(*TINTS[name]))
@@ -140,6 +140,12 @@ def site(tmp_path_factory):
             watched = Watched(painter)
             with served(watched, uploads) as url:
                 yield Site(url, uploads.folder, watched)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with stand_ins(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture
@@ -247,9 +253,9 @@ def test_a_file_name_is_no_html(site):
 
 def test_too_many_bytes_are_refused_however_they_come(site):
     with pytest.raises(Refused, match="at most 30 MB are allowed"):
-        site.upload("large.jpg", bytes((page.MEGABYTES << 20) + gate.MESSAGE))
+        site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + gate.MESSAGE))
     with pytest.raises(Refused, match="at most 30 MB are allowed"):
-        site.upload("large.jpg", bytes((page.MEGABYTES << 20) + 1))
+        site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + 1))
     several = [("files", (f"{number}.jpg", encoded())) for number in range(2)]
     assert site.client.post("gradio_api/upload", files=several).status_code == 400
     assert site.client.post("gradio_api/upload", content=iter([b"chunk"])).status_code == 411
@@ -521,13 +527,13 @@ def test_of_fifty_at_once_each_is_answered_or_told_why_not_and_one_is_coloured_a
             asked = list(pool.map(lambda _: site.join(file, "unet", SIZE), range(50)))
             answering = [pool.submit(site.answer, session) for session in asked]
             # Gradio lets them in one by one; until all have come to their turn, the first goes on being coloured.
-            list(islice(as_completed(answering, timeout=60), 50 - page.WAITING - 1))
+            list(islice(as_completed(answering, timeout=60), 50 - desk.WAITING - 1))
         finally:
             painter.may_go_on.set()
         answers = [future.result() for future in answering]
     coloured = [answer for answer in answers if answer[1]]
     assert all("Too many photographs wait just now" in reason for _, download, reason in answers if not download)
-    assert len(coloured) == page.WAITING + 1  # one of them is being coloured
+    assert len(coloured) == desk.WAITING + 1  # one of them is being coloured
     assert (len(painter.visitors), painter.most) == (len(coloured), 1)
 
 
@@ -536,7 +542,7 @@ def test_nobody_waits_for_all_that_another_visitor_sent(site, painter):
     file = site.upload("photo.jpg", encoded())
     painter.may_go_on.clear()
     try:
-        many = [site.join(file, "unet", SIZE) for _ in range(page.WAITING + 5)]
+        many = [site.join(file, "unet", SIZE) for _ in range(desk.WAITING + 5)]
         one = another.join(another.upload("photo.jpg", encoded()), "gan", SIZE)
     finally:
         painter.may_go_on.set()
@@ -722,7 +728,7 @@ def test_a_visitor_tries_an_example(tab):
 def test_a_visitor_is_told_what_is_wrong_and_goes_on(tab, tmp_path):
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
-        file.truncate((page.MEGABYTES << 20) + 1)
+        file.truncate((desk.MEGABYTES << 20) + 1)
     give(tab, "photo.jpg", b"I am a photograph")
     expect(tab.get_by_role("alert")).to_have_text(
         "Not a picture that can be read here; give one of JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP, JPEG 2000, PPM."

@@ -5,18 +5,19 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, printable
 from pipeline.serving import turns
 from pipeline.serving.gate import API, UPLOAD
 from pipeline.serving.uploads import Uploads
@@ -25,6 +26,7 @@ AT_ONCE = 64  # uploads, at most, half of them from one address
 FIRST = 10  # seconds that an upload may take in any case, and then one more for
 SLOWEST = 32 * 1024  # bytes of it
 NAME = 80  # letters of a file's name that are kept
+UNNAMED = "photo"  # what a file is called that has no name
 # Names, with any suffix, that Windows has for devices instead of files.
 DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 # What a browser is to take files for; others are just bytes to it.
@@ -42,7 +44,7 @@ class Files:
 
     def __init__(self, uploads: Uploads, megabytes: int, suffixes: Collection[str]):
         self.uploads, self.megabytes, self.suffixes = uploads, megabytes, suffixes
-        self._arriving: Counter[str] = Counter()  # uploads, by address
+        self._senders: Counter[str] = Counter()  # of uploads that arrive, by address
         self.routes = [
             Route(UPLOAD, self.upload, methods=["POST"]),
             Route(f"{API}/upload_progress", _progress),
@@ -50,30 +52,9 @@ class Files:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """Take one photograph; answers with its path, in a list as Gradio has it."""
-        sender = turns.address(request.client.host)
-        if self._arriving[sender] >= AT_ONCE // 2 or self._arriving.total() >= AT_ONCE:
-            raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
-        self._arriving[sender] += 1
-        try:
-            with self.uploads.room(int(request.headers["content-length"])):
-                return JSONResponse([str(await self._receive(request))])
-        except (PipelineError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise HTTPException(503, f"The photograph cannot be kept: {reason}.") from None
-        except ClientDisconnect:  # nobody reads this
-            raise HTTPException(400, "The upload broke off.") from None
-        finally:
-            self._arriving -= Counter([sender])  # which forgets who sends nothing any longer
-
-    async def _receive(self, request: Request) -> Path:
-        request = Request(request.scope, _hurried(request.receive))
-        async with request.form(max_files=1, max_fields=1) as form:
-            file = form.get("files")
-            if not isinstance(file, UploadFile):
-                raise HTTPException(400, "There is no photograph in this upload.")
-            if file.size > self.megabytes << 20:
-                raise HTTPException(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
+        """Take one photograph of a page; answers with its path, in a list as Gradio has it."""
+        async with self._arriving(request) as arriving, arriving.form(max_files=1, max_fields=1) as form:
+            file = self._file(form, "files")
             name = _safe(file.filename or "")
             if Path(name).suffix.lower() not in self.suffixes:
                 raise HTTPException(
@@ -81,7 +62,56 @@ class Files:
                 )
             path = self.uploads.new() / name
             await run_in_threadpool(_copy, file, path)
-            return path
+            return JSONResponse([str(path)])
+
+    async def take(self, request: Request, folder: Path) -> Path:
+        """Take one photograph of a program, into a folder: the file in a form, or all that is sent."""
+        async with self._arriving(request) as arriving:
+            if not request.headers.get("content-type", "").lower().startswith("multipart/"):
+                path = folder / UNNAMED
+                self._check_size(int(request.headers["content-length"]))
+                with path.open("xb") as copy:
+                    async for part in arriving.stream():
+                        await run_in_threadpool(copy.write, part)
+                return path
+            async with arriving.form(max_files=1, max_fields=1) as form:
+                if others := form.keys() - {"file"}:
+                    given = printable(min(others))[:NAME]
+                    allowed = "one file named file, and all parameters in the address"
+                    raise HTTPException(422, f"Given {given} in the form, allowed: {allowed}.")
+                file = self._file(form, "file")
+                path = folder / _safe(file.filename or "")
+                await run_in_threadpool(_copy, file, path)
+                return path
+
+    @asynccontextmanager
+    async def _arriving(self, request: Request) -> AsyncIterator[Request]:
+        """An upload, for which there is room, and which does not dawdle."""
+        sender = turns.address(request.client.host)
+        if self._senders[sender] >= AT_ONCE // 2 or self._senders.total() >= AT_ONCE:
+            raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
+        self._senders[sender] += 1
+        try:
+            with self.uploads.room(int(request.headers["content-length"])):
+                yield Request(request.scope, _hurried(request.receive))
+        except (PipelineError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise HTTPException(503, f"The photograph cannot be kept: {reason}.") from None
+        except ClientDisconnect:  # nobody reads this
+            raise HTTPException(400, "The upload broke off.") from None
+        finally:
+            self._senders -= Counter([sender])  # which forgets who sends nothing any longer
+
+    def _file(self, form: FormData, field: str) -> UploadFile:
+        file = form.get(field)
+        if not isinstance(file, UploadFile):
+            raise HTTPException(400, f"There is no photograph in this upload; give a file named {field}.")
+        self._check_size(file.size)
+        return file
+
+    def _check_size(self, size: int) -> None:
+        if size > self.megabytes << 20:
+            raise HTTPException(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
 
     async def give(self, request: Request) -> Response:
         """Give out a file, to be kept, not to be opened: the page alone shows it."""
@@ -118,7 +148,7 @@ def _hurried(receive: Receive) -> Receive:
 def _safe(name: str) -> str:
     """The name that a file was sent with, as any file system and terminal can have it."""
     last = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
-    path = Path("".join(letter for letter in last if letter not in '<>:"|?*&').strip(" .") or "photo")
+    path = Path("".join(letter for letter in last if letter not in '<>:"|?*&').strip(" .") or UNNAMED)
     device = "_" if DEVICE.match(path.name) else ""
     return device + path.stem[:NAME] + path.suffix[:NAME]
 

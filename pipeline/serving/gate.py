@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, computed_field
@@ -16,17 +16,22 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import printable
+from pipeline.serving.refusals import Refusal
 
 MESSAGE = 64 * 1024  # bytes of a request, at most, unless it is an upload
 PATIENCE = 10  # seconds for such a request to arrive
 API = "/gradio_api"
 UPLOAD, JOIN, ANSWERS = f"{API}/upload", f"{API}/queue/join", f"{API}/queue/data"
 # All that the page needs. Gradio has more: it fetches addresses, processes videos, and runs functions past the queue.
-READ = (
+READ = (  # and what begins so
     *("/assets/", "/static/", "/config", "/theme.css", "/manifest.json", "/favicon.ico"),
     *(f"{API}/file=", f"{API}/upload_progress", f"{API}/startup-events", ANSWERS),
 )
-WRITTEN = {UPLOAD, JOIN}
+COLOURISE, MODELS, HEALTH = "/api/colourise", "/api/models", "/health"  # for programs
+MANUAL, SCHEMA = "/api/docs", "/api/openapi.json"
+ASKED = {"/", MODELS, HEALTH, MANUAL, SCHEMA}
+SENT = {UPLOAD, COLOURISE}  # photographs
+WRITTEN = {JOIN, *SENT}
 POLICY = (
     "default-src 'none'; connect-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; manifest-src 'self'; "
     "style-src 'self' 'unsafe-inline'; script-src 'self'{scripts}; base-uri 'self'; form-action 'none'; "
@@ -58,13 +63,6 @@ class _Call(BaseModel):
     trigger_id: int | None = None
 
 
-class Refusal(Exception):
-    """A request that is not let in: a status and words."""
-
-    def __init__(self, status: int, words: str):
-        self.answer = PlainTextResponse(words, status)
-
-
 class Gate:
     """Middleware around all that is served.
 
@@ -73,7 +71,7 @@ class Gate:
         hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
         is_upload: whether a path is that of an upload.
         functions: what a page can ask for: id → for each value that it takes, whether that is a file, or none.
-        left: called, each, with the session of a visitor who no longer waits for an answer.
+        left: called with the session of a visitor who no longer waits for an answer.
         megabytes: of an upload, at most.
     """
 
@@ -84,7 +82,7 @@ class Gate:
         hosts: Mapping[str, str],
         is_upload: Callable[[str], bool],
         functions: Mapping[int, list[bool]],
-        left: Sequence[Callable[[str], None]],
+        left: Callable[[str], None],
         megabytes: int,
     ):
         self.app, self.hosts, self.is_upload, self.functions = app, hosts, is_upload, functions
@@ -98,10 +96,11 @@ class Gate:
         send = _Guarded(send, is_page=scope["path"] == "/")
         try:
             scope = self._checked(scope)
-            if scope["method"] == "POST" and scope["path"] != UPLOAD:
+            if scope["method"] == "POST" and scope["path"] not in SENT:
                 receive = _again(self._checked_body(await _body(receive)), receive)
         except Refusal as refusal:
-            await refusal.answer(scope, receive, send)
+            headers = {"allow": ", ".join(sorted(_methods(scope["path"])))} if refusal.status == 405 else None
+            await PlainTextResponse(str(refusal), refusal.status, headers)(scope, receive, send)
             return
         try:
             await self.app(scope, receive, send)
@@ -115,8 +114,7 @@ class Gate:
         finally:
             if scope["path"] == ANSWERS:
                 visitor = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-                for leave in self.left:
-                    leave(visitor)
+                self.left(visitor)
 
     def _checked(self, scope: Scope) -> Scope:
         """The request, without what only a proxy could know, and anybody can claim."""
@@ -127,10 +125,10 @@ class Gate:
             raise Refusal(403, "Only the page itself may ask this.")
         if path != "/" and any(site not in ("same-origin", "none") for site in sites):
             raise Refusal(403, "Only the page itself may ask this.")
-        if method not in ("GET", "HEAD", "POST"):
-            raise Refusal(405, "Only GET, HEAD and POST are answered here.")
-        if not (path in WRITTEN if method == "POST" else path == "/" or path.startswith(READ)):
+        if not (methods := _methods(path)):
             raise Refusal(404, "There is no such page here.")
+        if method not in methods:
+            raise Refusal(405, f"Only {' and '.join(sorted(methods))} are answered here.")
         if method == "POST":
             self._check_length(path, headers)
         kept = [(name, value) for name, value in scope["headers"] if not name.startswith((b"x-", b"forwarded"))]
@@ -155,9 +153,9 @@ class Gate:
     def _check_length(self, path: str, headers: Headers) -> None:
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal()) or "transfer-encoding" in headers:  # whose end nobody knows
-            raise Refusal(411, "The request does not say how long it is.")
+            raise Refusal(411, "The request does not say how long it is; give its Content-Length.")
         # What surrounds a file in an upload is a message, too.
-        if int(length) > MESSAGE + (self.megabytes << 20 if path == UPLOAD else 0):
+        if int(length) > MESSAGE + (self.megabytes << 20 if path in SENT else 0):
             raise Refusal(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
 
     def _checked_body(self, body: bytes) -> bytes:
@@ -203,6 +201,13 @@ def _hashes(page: bytes) -> str:
     scripts = re.findall(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", page, re.DOTALL)
     digests = {base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts}
     return "".join(f" 'sha256-{digest}'" for digest in sorted(digests))
+
+
+def _methods(path: str) -> set[str]:
+    """Of which one may ask for a path; none where there is nothing."""
+    if path in WRITTEN:
+        return {"POST"}
+    return {"GET", "HEAD"} if path in ASKED or path.startswith(READ) else set()
 
 
 def _is_number(host: str) -> bool:

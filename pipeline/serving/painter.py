@@ -15,6 +15,7 @@ from typing import IO, Any
 import psutil
 
 from pipeline.errors import PipelineError, printable
+from pipeline.serving.refusals import Refusal
 
 DEADLINE = 30  # seconds for one photograph; the largest one takes about 4 where nothing else runs
 LEFT = 5  # seconds after which a photograph that nobody waits for is given up; before, loading models takes longer
@@ -22,9 +23,10 @@ LOADING = 120  # seconds for the models
 MEMORY = 3 << 30  # bytes beyond what the models take; the largest photograph needs a third of that
 POLL = 0.05  # seconds from one look at the process to the next
 ANSWER = 64 * 1024  # bytes, at most
+REFUSALS = {"unread": 415, "refusal": 422}  # what the process says of a file → the status that HTTP has for it
 
 
-class _Ended(Exception):
+class _Ended(Refusal):
     """The process was ended, or ended itself; in words why."""
 
 
@@ -53,7 +55,7 @@ class Painter:
             task: what to paint, and where to.
 
         Raises:
-            PipelineError: the photograph cannot be painted; in words why.
+            Refusal: the photograph cannot be painted; in words why.
         """
         return self._ask(visitor, task="paint", **task)
 
@@ -84,12 +86,13 @@ class Painter:
             except _Ended as ended:
                 self.close()
                 self._start()
-                raise PipelineError(str(ended)) from None
+                raise Refusal(ended.status, str(ended)) from None
         if "fault" in answer:
             print(f"a photograph could not be painted: {printable(answer['fault'])}", file=sys.stderr)
-            raise PipelineError("something went wrong with this photograph; save it as JPEG or PNG and try again")
-        if "refusal" in answer:
-            raise PipelineError(answer["refusal"])
+            raise Refusal(500, "something went wrong with this photograph; save it as JPEG or PNG and try again")
+        for kind, status in REFUSALS.items():
+            if kind in answer:
+                raise Refusal(status, answer[kind])
         return answer
 
     def _start(self) -> None:
@@ -114,7 +117,7 @@ class Painter:
         except _Ended:
             self.close()
             self._start()
-            raise PipelineError("the models could not be loaded; ask again in a minute") from None
+            raise Refusal(503, "the models could not be loaded; ask again in a minute") from None
         if "refusal" in answer:
             self.close()
             raise PipelineError(answer["refusal"])
@@ -125,22 +128,24 @@ class Painter:
             self._process.stdin.write(f"{json.dumps(message)}\n".encode())
             self._process.stdin.flush()
         except OSError:  # a broken pipe, for which Windows has another name
-            raise _Ended("the painting process had ended; ask again") from None
+            raise _Ended(503, "the painting process had ended; ask again") from None
 
     def _answer(self, seconds: float, memory: float = float("inf")) -> dict[str, str]:
         began, line = time.monotonic(), None
         while line is None:
             taken = time.monotonic() - began
             if taken > seconds:
-                raise _Ended(f"takes too long: more than {seconds} seconds; save it as JPEG or PNG, or make it smaller")
+                raise _Ended(
+                    422, f"takes too long: more than {seconds} seconds; save it as JPEG or PNG, or make it smaller"
+                )
             if self._memory() > memory:
-                raise _Ended("takes too much memory; save it as JPEG or PNG, or make it smaller")
+                raise _Ended(422, "takes too much memory; save it as JPEG or PNG, or make it smaller")
             if self._visitor is None and taken > LEFT:
-                raise _Ended("nobody waits for it any longer; ask again")
+                raise _Ended(429, "nobody waits for it any longer; ask again")
             with suppress(Empty):
                 line = self._lines.get(timeout=POLL)
         if not line.endswith(b"\n"):
-            raise _Ended("a broken picture, over which its reader crashed; save it as JPEG or PNG again")
+            raise _Ended(422, "a broken picture, over which its reader crashed; save it as JPEG or PNG again")
         return json.loads(line)
 
     def _memory(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from pipeline.errors import PipelineError
+from pipeline.serving.refusals import Refusal
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class Turns:
             visitor: one of those there; see `leave`.
 
         Raises:
-            PipelineError: too many wait, and this address has most of them; or the visitor has left.
+            Refusal: too many wait, and this address has most of them; or the visitor has left.
         """
         waiting = _Waiting(address(host), visitor)
         self._taken[waiting.address] = max(self._taken[waiting.address], self._least)
@@ -56,7 +56,7 @@ class Turns:
         try:
             await waiting.called.wait()
             if waiting.refusal:
-                raise PipelineError(waiting.refusal)
+                raise Refusal(429, waiting.refusal)
             began = time.monotonic()
             yield
         finally:

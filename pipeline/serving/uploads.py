@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from filelock import lock_descriptor
 
-from pipeline.errors import PipelineError
 from pipeline.files import WINDOWS
+from pipeline.serving.refusals import Refusal
 
 PREFIX = "colourgan-page-"
 LOCK = "lock"  # the file in the folder that tells a later server whether this one is alive
@@ -73,6 +73,10 @@ class Uploads:
         path.mkdir(mode=0o700)
         return path
 
+    def delete(self, folder: Path) -> None:
+        """Delete one of the folders that `new` made."""
+        _delete(folder)
+
     def spare(self) -> None:
         """What is there now stays until the end."""
         self._spared = set(self.folder.iterdir())
@@ -97,7 +101,7 @@ class Uploads:
             size: of the file, in bytes, at most.
 
         Raises:
-            PipelineError: there is none.
+            Refusal: there is none.
         """
         with self._counting:
             self._make_room(size)
@@ -117,7 +121,7 @@ class Uploads:
             _delete(path)
             missing -= sizes[path]
         if missing > 0:
-            raise PipelineError("there is no room for more photographs now; come back in a few minutes")
+            raise Refusal(503, "there is no room for more photographs now; come back in a few minutes")
 
     def sweep(self) -> None:
         """Delete what has been there for too long."""

@@ -24,7 +24,7 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.inference import Network
-from pipeline.photographs import reading, tones, writing
+from pipeline.photographs import formats, reading, tones, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.xmp import Made
 
@@ -36,6 +36,10 @@ MARKER = re.compile(
 SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 PREVIEW = 1600  # pixels of the longer side of what the slider shows, at most
 THUMBNAIL = 160
+
+
+class _Unread(PipelineError):
+    """A file of a kind that is not read here."""
 
 
 class Model(NamedTuple):
@@ -82,13 +86,17 @@ def _say(answers: TextIO, **answer: Any) -> None:
 def _answer(models: Mapping[str, Model], task: dict[str, Any]) -> dict[str, Any]:
     try:
         return paint(models, **task) if task.pop("task") == "paint" else example(**task)
+    except _Unread as error:
+        return {"unread": str(error)}
     except PipelineError as error:
         return {"refusal": str(error)}
     except Exception as error:
         return {"fault": f"{type(error).__name__}: {error}"}
 
 
-def paint(models: Mapping[str, Model], file: str, folder: str, model: str, size: int) -> dict[str, str]:
+def paint(
+    models: Mapping[str, Model], file: str, folder: str, model: str, size: int, strength: float = 1, shown: bool = True
+) -> dict[str, str]:
     """Colour a photograph.
 
     Args:
@@ -97,23 +105,21 @@ def paint(models: Mapping[str, Model], file: str, folder: str, model: str, size:
         folder: where to write.
         model: the name of a network.
         size: pixels of the shorter side of what it sees.
+        strength: what chroma is multiplied by.
+        shown: whether there are to be small copies, in grey and in colour, for a page to show.
 
     Returns:
-        The paths of what was written: grey, coloured (both small) and result; and what is told of that.
+        The paths of what was written: result and, if they are to be there, grey and coloured; and what is told of that.
 
     Raises:
         PipelineError: it cannot be read, or not here.
     """
-    photograph = read(Path(file))
+    kind, photograph = recognise(Path(file)), read(Path(file))
     network, digest = models[model]
-    coloured = Colouriser(network, size).paint(photograph.pages)
-    grey = Colouriser(paint_nothing)(_preview(photograph.pages[0]))
-    pictures = {"grey": grey, "coloured": _preview(tones.understand(coloured[0]))}
-    paths = {name: Path(folder, f"{name}.webp") for name in pictures}
-    for name, picture in pictures.items():
-        picture.save(paths[name])
-    made = Made(source=sha256(Path(file)), models=(digest,), size=size, version=VERSION)
-    paths["result"], told = save(coloured, Path(folder), Path(file), photograph, made)
+    coloured = Colouriser(network, size, strength).paint(photograph.pages)
+    paths = _show(photograph.pages[0], coloured[0], Path(folder)) if shown else {}
+    made = Made(source=sha256(Path(file)), models=(digest,), size=size, version=VERSION, strength=strength)
+    paths["result"], told = save(coloured, Path(folder), Path(file), kind, photograph, made)
     return {name: str(path) for name, path in paths.items()} | {"told": "; ".join(photograph.told + told)}
 
 
@@ -124,6 +130,19 @@ def example(name: str, folder: str) -> dict[str, str]:
     picture.save(paths["file"])
     ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL)).save(paths["thumbnail"])
     return paths
+
+
+def recognise(path: Path) -> str:
+    """The format of an uploaded file, see `formats.check`.
+
+    Raises:
+        _Unread: it is none that is read here.
+    """
+    with formats.open_file(path) as file:
+        try:
+            return formats.check(file, path.suffix)
+        except PipelineError as error:
+            raise _Unread(str(error)) from None
 
 
 def read(path: Path) -> Photograph:
@@ -156,7 +175,7 @@ def count_scans(path: Path) -> int:
 
 
 def save(
-    coloured: Sequence[Image.Image], folder: Path, file: Path, photograph: Photograph, made: Made
+    coloured: Sequence[Image.Image], folder: Path, file: Path, kind: str, photograph: Photograph, made: Made
 ) -> tuple[Path, list[str]]:
     """Write a result, at full size.
 
@@ -164,20 +183,34 @@ def save(
         coloured: its pages, of mode RGB or RGBA.
         folder: where to.
         file: what was uploaded; `photo.jpg` becomes `photo-coloured.jpg`.
+        kind: its format, which the result has if the name tells none; see `formats.READ`.
         photograph: what that holds.
         made: what the result was made of.
 
     Returns:
         The file, and what was left out.
     """
-    suffix = file.suffix if file.suffix.lower() in destinations.FORMATS else ".png"
-    target = folder / f"{file.stem}-coloured{suffix}"
+    own = next((suffix for suffix, known in destinations.FORMATS.items() if known == kind), ".png")
+    suffix = file.suffix if file.suffix.lower() in destinations.FORMATS else own
+    target = folder / f"{file.stem}{destinations.COLOURED}{suffix}"
     planned = destinations.FORMATS[suffix.lower()]
     kind = writing.fit(planned, photograph)
     if kind != planned:
         target = destinations.elsewhere(target, kind)
     target.touch()
     return target, writing.save(coloured, target, kind, photograph.carried, made)
+
+
+def _show(seen: tones.Seen, coloured: Image.Image, folder: Path) -> dict[str, Path]:
+    """Write small copies of a photograph, in grey and in colour."""
+    pictures = {
+        "grey": Colouriser(paint_nothing)(_preview(seen)),
+        "coloured": _preview(tones.understand(coloured)),
+    }
+    paths = {name: folder / f"{name}.webp" for name in pictures}
+    for name, picture in pictures.items():
+        picture.save(paths[name])
+    return paths
 
 
 def _preview(seen: tones.Seen) -> Image.Image:
