@@ -11,14 +11,16 @@ from PIL import Image
 from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 from pipeline.errors import PipelineError
-from pipeline.photographs import formats
+from pipeline.photographs import formats, heif
 from pipeline.serving import refusals
 from pipeline.serving.desk import MEGABYTES, SIZES, Desk
 from pipeline.serving.http import CONNECTIONS
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 
-SUFFIXES = sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ)
+SUFFIXES = sorted(
+    heif.SUFFIXES | {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ}
+)
 
 NAMES = {"unet": "U-Net: careful, paler", "gan": "GAN: livelier, wrong more often"}
 

@@ -20,6 +20,7 @@ from pipeline import __main__, colourise_files, destinations, models
 from pipeline.colourise import SIZE, VERSION
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
+from pipeline.photographs import heif
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 ROOT = Path.cwd()
@@ -82,6 +83,7 @@ def files(folder):
         ("a.tiff", "RGBA", ("a.tiff", "TIFF", "RGBA")),
         ("a.bmp", "RGB", ("a.bmp.png", "PNG", "RGB")),  # which holds no metadata
         ("a.gif", "P", ("a.gif.png", "PNG", "RGB")),  # a palette would not hold the result
+        ("a.heic", "RGB", ("a.heic.png", "PNG", "RGB")),
         ("a.ppm", "RGB", ("a.ppm.png", "PNG", "RGB")),
     ],
 )
@@ -90,6 +92,7 @@ def test_the_format_is_kept_where_it_can_hold_the_result(run, name, mode, writte
     picture = Image.fromarray(np.full((30, 40), 9999, np.uint16)) if mode == "I;16" else picture.convert(mode)
     if mode == "RGBA":
         picture.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    heif.register()
     picture.save(name)
     before = Path(name).read_bytes()
     code, output, _ = run(name, "--out", "out")
@@ -611,7 +614,7 @@ def test_help_says_how_large_a_picture_the_network_sees(run):
 def test_pictures_that_are_not_read_are_no_success(run):
     save("photos/a.jpg")
     save("photos/without a suffix", format="PNG")
-    Path("photos/b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    Path("photos/b.jxl").write_bytes(b"\xff\x0a\xfa\x1f")
     Path("photos/c.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     for name in ("film.mpg", "notes.txt", "a.xmp"):
         Path("photos", name).write_bytes(b"\0\0\1\xba none of ours")
@@ -620,7 +623,7 @@ def test_pictures_that_are_not_read_are_no_success(run):
     assert files("out") == ["a.jpg", "without a suffix.png"]
     assert errors == [
         "photos: files of other kinds passed over: 1 .xmp, 1 .mpg, 1 .txt",
-        "photos/b.heic: HEIC or HEIF, which is not read here; save it as JPEG, PNG or TIFF",
+        "photos/b.jxl: JPEG XL, which is not read here; save it as JPEG, PNG or TIFF",
         "photos/c.jpg: PostScript, which is not read here; export it as PNG or TIFF",
         "error: 2 of 4 failed, for the reasons above",
     ]

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from PIL import Image
 
-from pipeline.photographs import tags
+from pipeline.photographs import heif, tags
 from pipeline.photographs.formats import HEAD
 from pipeline.photographs.tags import ASCII, EXIF, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
 
@@ -26,6 +26,7 @@ UNREAD = {  # what Pillow does not find in a file
     "JPEG": (rb"http://ns\.adobe\.com/xmp/extension/\0", "what XMP says beyond 64 kB"),
     "GIF": (rb"XMP DataXMP", "XMP"),
     "JPEG2000": (rb"uuid\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac", "XMP"),
+    "HEIF": (rb"moov[\0-\xff]{4}mvhd", "the film in it"),
     "PPM": (rb"\AP[1-6]\s+(\d+\s+)*#", "comments"),
 }
 
@@ -75,6 +76,9 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
     if LAYERS in own:
         left_out.append("Photoshop's layers")
     turned = found is not None and ORIENTATION in own and own[ORIENTATION].number(found.order) in range(5, 9)
+    if picture.format == "HEIF":  # whose reader turned it, and its EXIF data with it
+        turned = picture.info["original_orientation"] in range(5, 9)
+        left_out += heif.left_out(picture.info)
     dpi, left = (None, []) if directory and X_RESOLUTION not in own else _resolution(picture)  # Pillow would say 1
     texts = _texts(picture)
     left += [f"the text {key} ({len(text):,} characters)" for key, text in texts if len(text) > LONGEST]
@@ -120,7 +124,7 @@ def _info(picture: Image.Image, name: str, kind: type, otherwise: Any = None) ->
 
 
 def _resolution(picture: Image.Image) -> tuple[tuple[float, float] | None, list[str]]:
-    shape = _info(picture, "aspect", tuple, ())
+    shape = _info(picture, "aspect", tuple, ()) or _info(picture, "pixel_aspect_ratio", tuple, ())
     if picture.info.get("jfif_unit") == 0:
         shape = _info(picture, "jfif_density", tuple, ())
     dpi = _info(picture, "dpi", tuple)

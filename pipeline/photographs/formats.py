@@ -18,18 +18,18 @@ READ = {
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "WEBP": rb"RIFF....WEBP",
     "AVIF": rb"....ftyp(....){0,8}?avi[fs]",
+    "HEIF": rb"....ftyp(....){0,8}?(hei[cxms]|hev[cxms]|mif1|msf1)",  # after AVIF, which may say that it resembles one
     "TIFF": rb"II[\x2a\x2b]\0|MM\0[\x2a\x2b]",
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
     "JPEG2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
     "PPM": rb"P[1-6]\s+[#\d]",
 }
-NAMES = "JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP, JPEG 2000, PPM"
+NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP, JPEG 2000, PPM"
 SAVE, EXPORT, DEVELOP = "save it as JPEG, PNG or TIFF", "export it as PNG or TIFF", "develop it to TIFF or JPEG"
 RAW = "a camera's raw data"
 # Pictures that are known, but not read, and the way out.
 REFUSED = {
-    "HEIC or HEIF": (rb"....ftyp(....){0,8}?(hei[cxms]|hev[cxms]|mif1|msf1)", SAVE),
     "JPEG XL": (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", SAVE),
     "JPEG XR": (rb"II\xbc\x01", SAVE),
     "PSD of Photoshop": (rb"8BPS\0[\1\2]", SAVE),
@@ -52,7 +52,7 @@ REFUSED = {
         DEVELOP,
     ),
 }
-KNOWN = {  # raw data first, for some begin as a TIFF does; HEIC last, for an AVIF may say that it resembles one
+KNOWN = {  # raw data first, for some begin as a TIFF does
     name: re.compile(pattern, re.DOTALL)
     for name, pattern in {RAW: REFUSED[RAW][0], **READ, **{name: known for name, (known, _) in REFUSED.items()}}.items()
 }

@@ -5,7 +5,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image
 
 from pipeline.errors import PipelineError
-from pipeline.photographs import carried, samples, tags
+from pipeline.photographs import carried, heif, samples, tags
 from pipeline.photographs.carried import Carried
 from pipeline.photographs.tags import Tag, Tags
 from pipeline.photographs.tones import Seen, understand
@@ -29,11 +29,14 @@ class Photograph(NamedTuple):
 
 def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photograph:
     """All photographs of a file. See `reading.read`."""
+    if kind == "HEIF":
+        heif.register()
     file.seek(0)
     with Image.open(file, formats=[kind]) as picture:
         directories = tags.pages(file) if kind == "TIFF" else []
-        places, told = ([0], []) if smallest else _places(picture, directories)
-        _check_size(picture, places, directories, most)
+        places, told = ([picture.tell()], []) if smallest else _places(picture, directories)
+        pixels = heif.count_pixels(file) if kind == "HEIF" else _count_pixels(picture, places, directories)
+        _check_size(pixels, len(places), most)
     file.seek(0)
     with Image.open(file, formats=[kind]) as picture:  # anew: counting its pages may have left something of the last
         if smallest:
@@ -46,7 +49,7 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
                 if len(places) > 1:
                     error.add_note(f"page {number}")
                 raise
-            if len(places) > 1 and not directories:
+            if len(places) > 1 and kind not in ("TIFF", "HEIF"):  # whose pages are not shown one after the other
                 carries = _timed(carries, picture)
             if seen.opaque is picture and number < len(places):  # which is going to be another page
                 seen = seen._replace(opaque=picture.copy())
@@ -110,12 +113,15 @@ def _places(picture: Image.Image, directories: list[Tags]) -> tuple[list[int], l
     return list(range(hidden, count)), ["the picture for programs that show no animations"] if hidden else []
 
 
-def _check_size(picture: Image.Image, places: list[int], directories: list[Tags], most: int) -> None:
-    pixels = picture.width * picture.height * len(places)
+def _count_pixels(picture: Image.Image, places: list[int], directories: list[Tags]) -> int:
     if directories:
-        pixels = sum(_number(directories[place], WIDTH) * _number(directories[place], HEIGHT) for place in places)
+        return sum(_number(directories[place], WIDTH) * _number(directories[place], HEIGHT) for place in places)
+    return picture.width * picture.height * len(places)
+
+
+def _check_size(pixels: int, count: int, most: int) -> None:
     if pixels > most:
-        pages = f" in {len(places)} pages" if len(places) > 1 else ""
+        pages = f" in {count} pages" if count > 1 else ""
         raise PipelineError(
             f"{pixels / 1e6:.0f} megapixels{pages}, of which {most / 1e6:.0f} million are allowed; give a smaller copy"
         )

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pipeline.errors import PipelineError
+from pipeline.photographs import heif
 
 Profile = ImageCms.ImageCmsProfile
 
@@ -25,13 +26,14 @@ def find(info: Mapping[str, Any]) -> Profile | None:
     That is an ICC profile or, in a PNG file that has none, a gamma.
 
     Raises:
-        PipelineError: there is a profile or a gamma, but it is broken.
+        PipelineError: there is a profile or a gamma, but it is broken; or tones that are not read here.
     """
     if info.get("icc_profile", b"") != b"":
         try:
             return Profile(io.BytesIO(info["icc_profile"] or b""))  # None where Pillow could not unpack it
         except OSError:
             raise PipelineError(f"a broken colour profile; {_WAY_OUT}") from None
+    heif.check_tones(info)
     gamma = info.get("gamma")
     if gamma and "srgb" not in info and not 0.95 < gamma * 2.2 < 1.05:  # libpng's threshold
         if not 0.1 < gamma < 10:
