@@ -245,12 +245,12 @@ def test_an_upload_that_breaks_off_leaves_nothing(site, painter, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_what_is_answered_is_what_the_openapi_document_says(site):
+def test_what_is_answered_is_what_the_openapi_document_says(site, tmp_path):
     options = ["--max-examples", "50", "--seed", "1", "--generation-database", "none", "--no-color"]
     options += ["--exclude-checks", "positive_data_acceptance"]  # for random bytes are no photograph
     address = f"{site.url}api/openapi.json"
     run = [sys.executable, "-m", "schemathesis.cli", "run", address, *options]
-    done = subprocess.run(run, capture_output=True, text=True)
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Tested: 3" in done.stdout
 
