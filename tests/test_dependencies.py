@@ -13,7 +13,16 @@ import pytest
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-DIRECT = sorted({*PROJECT["dependencies"], *EXTRAS["web"], *EXTRAS["train"], *EXTRAS["inception"], *EXTRAS["dev"][1:]})
+DIRECT = sorted(
+    {
+        *PROJECT["dependencies"],
+        *EXTRAS["web"],
+        *EXTRAS["train"],
+        *EXTRAS["raw"],
+        *EXTRAS["inception"],
+        *EXTRAS["dev"][1:],
+    }
+)
 PINNED = dict(
     line.split("==") for line in Path("constraints.txt").read_text().splitlines() if line and not line.startswith("#")
 )

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.painters import tinting
 
 MOST = 400 << 20  # bytes
+RAW_DATA = "FUJIFILMCCD-RAW 0201"
 
 
 def closure(names):
@@ -88,13 +89,17 @@ def test_the_command_colours_a_photograph_anywhere(installed):
 
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [(["serve", "--model", "../unet.onnx"], "web"), (["photo.jpg", "--model", "x.safetensors"], "train")],
+    [
+        (["serve", "--model", "../unet.onnx"], "web"),
+        (["photo.jpg", "--model", "x.safetensors"], "train"),
+        (["-", "--model", "../unet.onnx"], "raw"),
+    ],
 )
 def test_an_extra_that_is_missing_is_named(installed, arguments, extra):
     folder, _ = installed
     (folder / "elsewhere/x.safetensors").touch()
     Image.new("RGB", (40, 30), (120, 90, 60)).save(folder / "elsewhere/photo.jpg")
-    done = run(folder, *arguments, text=True)
+    done = run(folder, *arguments, input=RAW_DATA, text=True)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.photographs import heif, tags
 from pipeline.photographs.formats import HEAD
-from pipeline.photographs.tags import ASCII, EXIF, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
+from pipeline.photographs.tags import ASCII, EXIF, GPS, INTEROPERABILITY, LONG, SHORT, Directory, Tag, Tags
 
 ORIENTATION, SOFTWARE, XMP, IPTC, LAYERS = 0x0112, 0x0131, 0x02BC, 0x83BB, 0x935C
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
@@ -18,6 +18,8 @@ STORAGE = {*range(254, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 
 STORAGE |= {XMP, IPTC, 34377, 34675, LAYERS}
 COMPRESSED_BITS, GAMMA = 0x9102, 0xA500
 PLACES = (0x9214, 0xA214)  # of the subject, in a photograph that is not turned yet
+# Of what a camera writes, what holds of a photograph that is developed: what it is, of whom, by whom and when.
+OF_RAW = {0x010E, 0x010F, 0x0110, SOFTWARE, 0x0132, 0x013B, 0x4746, 0x4749, 0x8298, EXIF, GPS}
 LONGEST = 1 << 20  # letters of a PNG's text, of which a few bytes of a file may be any number
 XMP_TEXT = "XML:com.adobe.xmp"
 PROFILES = "Raw profile type "  # what ImageMagick calls a PNG's texts that are metadata in hexadecimal
@@ -91,6 +93,23 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
         texts=tuple((key, text) for key, text in texts if len(text) <= LONGEST),
     )
     return carried, left_out + left
+
+
+def of_raw(file: BinaryIO, size: tuple[int, int], turned: bool) -> tuple[Carried, list[str]]:
+    """What a camera's raw data carry, and what was left out, a line each.
+
+    Args:
+        file: of the camera.
+        size: of the photograph, upright.
+        turned: whether its sides were swapped for that.
+    """
+    try:
+        found = tags.pages(file)[0]
+        kept = {number: tag for number, tag in found.directory.items() if number in OF_RAW}
+        exif = _corrected(found._replace(directory=kept), size, turned)
+    except (ValueError, LookupError, struct.error):  # those of some cameras are no TIFF
+        return Carried(), ["EXIF data and XMP (of such raw data not read)"]
+    return Carried(exif=exif, xmp=_data(found.directory, XMP), iptc=_data(found.directory, IPTC)), []
 
 
 def unread(file: BinaryIO, kind: str) -> list[str]:

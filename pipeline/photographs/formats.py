@@ -12,8 +12,12 @@ from pipeline.photographs.tags import Tag
 
 HEAD = 1024  # bytes from which a format is known
 
+RAW = "a camera's raw data"
 # What cameras, scanners and browsers write, as Pillow calls it. None of them is a program that a reader would run.
 READ = {
+    RAW: (  # first, for some begin as a TIFF does
+        rb"....ftypcrx |FUJIFILMCCD-RAW|FOVb|\0MRM|IIU\0|IIR[OS]|MMOR|II\x1a\0\0\0HEAPCCDR|II\x2a\0.{4}CR"
+    ),
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "WEBP": rb"RIFF....WEBP",
@@ -25,9 +29,8 @@ READ = {
     "JPEG2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
     "PPM": rb"P[1-6]\s+[#\d]",
 }
-NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP, JPEG 2000, PPM"
-SAVE, EXPORT, DEVELOP = "save it as JPEG, PNG or TIFF", "export it as PNG or TIFF", "develop it to TIFF or JPEG"
-RAW = "a camera's raw data"
+NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP, JPEG 2000, PPM, raw data"
+SAVE, EXPORT = "save it as JPEG, PNG or TIFF", "export it as PNG or TIFF"
 # Pictures that are known, but not read, and the way out.
 REFUSED = {
     "JPEG XL": (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", SAVE),
@@ -47,14 +50,10 @@ REFUSED = {
     "Radiance HDR": (rb"#\?(RADIANCE|RGBE)", EXPORT),
     "PAM or PFM": (rb"P7\s|P[Ff]\s+\d", SAVE),
     "QOI": (rb"qoif", SAVE),
-    RAW: (
-        rb"....ftypcrx |FUJIFILMCCD-RAW|FOVb|\0MRM|IIU\0|IIR[OS]|MMOR|II\x1a\0\0\0HEAPCCDR|II\x2a\0.{4}CR",
-        DEVELOP,
-    ),
 }
-KNOWN = {  # raw data first, for some begin as a TIFF does
+KNOWN = {
     name: re.compile(pattern, re.DOTALL)
-    for name, pattern in {RAW: REFUSED[RAW][0], **READ, **{name: known for name, (known, _) in REFUSED.items()}}.items()
+    for name, pattern in {**READ, **{name: known for name, (known, _) in REFUSED.items()}}.items()
 }
 RAW_SUFFIX = re.compile(
     r"\.(3fr|arw|cr[23w]|dcr|dng|erf|fff|iiq|kdc|mef|mos|mrw|n[er][fw]|orf|pef|raf|rw[2l]|sr[2fw]|x3f)", re.IGNORECASE

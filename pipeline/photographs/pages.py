@@ -5,8 +5,9 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image
 
 from pipeline.errors import PipelineError
-from pipeline.photographs import carried, heif, samples, tags
+from pipeline.photographs import carried, heif, raw, samples, tags
 from pipeline.photographs.carried import Carried
+from pipeline.photographs.formats import RAW
 from pipeline.photographs.tags import Tag, Tags
 from pipeline.photographs.tones import Seen, understand
 
@@ -29,6 +30,8 @@ class Photograph(NamedTuple):
 
 def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photograph:
     """All photographs of a file. See `reading.read`."""
+    if kind == RAW:
+        return _developed(file, most)
     if kind == "HEIF":
         heif.register()
     file.seek(0)
@@ -59,6 +62,13 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
     if not smallest:
         told += carried.unread(file, kind)
     return Photograph(pages, all_carried, [f"left out: {line}" for line in told])
+
+
+def _developed(file: BinaryIO, most: int) -> Photograph:
+    """The one photograph of a camera's raw data."""
+    picture, turned = raw.develop(file, most)
+    carries, told = carried.of_raw(file, picture.size, turned)
+    return Photograph([Seen(picture, None)], [carries], [f"left out: {line}" for line in told])
 
 
 def variant(file: BinaryIO, kind: str) -> str:
