@@ -15,8 +15,8 @@ def run(role: Literal["target", "encoder"], params: Params) -> None:
         OSError: there is no room for it.
     """
     folder = Path("data") / role
-    name = getattr(params.roles(), role)
-    sources.prepare(name, params.datasets, folder, coloured=role == "target")  # an encoder learns from greys
+    name, datasets = getattr(params.roles(), role), params.datasets_of(role)
+    sources.prepare(name, datasets, folder, coloured=role == "target")  # an encoder learns from greys
     print(f"{folder}: {describe(folder)}")
 
 

@@ -86,10 +86,11 @@ class Training(Section):
 
 
 class Case(Section):
-    """Which data set plays which role."""
+    """Which data set plays which role, and the side in pixels of the target's pictures, if it is not the data set's."""
 
     target: DatasetName
     encoder: EncoderName
+    size: Annotated[int, Field(ge=16, le=1024)] | None = None
 
 
 class Archive(Section):
@@ -99,10 +100,13 @@ class Archive(Section):
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
+LARGEST = {"imagenette": 160, "folder": 1024}  # side in pixels of the pictures that are brought to any size
+
+
 class Imagenette(Archive):
     """Pictures of ten classes of ImageNet, and the side in pixels they are brought to."""
 
-    size: Annotated[int, Field(ge=16, le=160)]
+    size: Annotated[int, Field(ge=16, le=LARGEST["imagenette"])]
 
 
 class ImageNetWeights(Archive):
@@ -117,7 +121,7 @@ class Folder(Section):
     """Where a user's own pictures are, and the side in pixels they are brought to."""
 
     path: Annotated[Path, BeforeValidator(_printable)]
-    size: Annotated[int, Field(ge=16, le=1024)]
+    size: Annotated[int, Field(ge=16, le=LARGEST["folder"])]
 
 
 class Datasets(Section):
@@ -163,7 +167,8 @@ class UNet(Training):
     encoder_learning_rate: _by_side(Annotated[float, Field(ge=0, le=1)])  # 0: frozen
     weight_decay: Fraction
     dropout: Fraction
-    zoom: Fraction
+    zoom: _by_side(Fraction)
+    half_size: _by_side(Fraction)
 
 
 class GAN(Training):
@@ -236,6 +241,11 @@ class Params(Section):
     def _cases_are_known(self) -> "Params":
         if self.case not in self.cases:
             raise ValueError(f"case: given {self.case!r}, allowed: {', '.join(self.cases)}")
+        for name, case in self.cases.items():
+            largest = LARGEST.get(case.target)
+            if case.size and (largest is None or case.size > largest):
+                allowed = f"up to {largest}" if largest else f"none, for only {' and '.join(LARGEST)} have any side"
+                raise ValueError(f"cases.{name}.size: given {case.size} for {case.target}, allowed: {allowed}")
         for name, part in self.study.parts.items():
             if unknown := [case for case in part.cases if case not in self.cases]:
                 key = f"study.parts.{name}.cases"
@@ -253,6 +263,14 @@ class Params(Section):
     def roles(self) -> Case:
         """The data sets of the case that is set."""
         return self.cases[self.case]
+
+    def datasets_of(self, role: Literal["target", "encoder"]) -> Datasets:
+        """The data sets as that role wants them: the target's pictures have the side that the case gives."""
+        case = self.roles()
+        if role == "encoder" or case.size is None:
+            return self.datasets
+        resized = getattr(self.datasets, case.target).model_copy(update={"size": case.size})
+        return self.datasets.model_copy(update={case.target: resized})
 
     def at(self, side: int) -> Self:
         """The same, with the colourisers' numbers for pictures of this side, see `Training`."""

@@ -16,6 +16,7 @@ from pipeline.params import Params
 from pipeline.training import colouriser, processes
 from pipeline.training.batches import flip, flip_and_zoom
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.growing import HalfSize
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
@@ -73,7 +74,7 @@ def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
     batches = colouriser.batches(params, params.unet.batch_size, augment)
     schedule = warm_up_and_decay(*filter(None, rates))
     training = learner(batches, network, nn.L1Loss(), muon, [history, *callbacks], encoder_and_decoder)
-    training.fit(params.unet.epochs, cbs=schedule)
+    training.fit(params.unet.epochs, cbs=[schedule, HalfSize(params.unet.half_size)])
     return history
 
 
