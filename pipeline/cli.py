@@ -201,11 +201,12 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that export did not write, too.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Weights of 16 bits: a file half as large.")] = False,
 ) -> None:
     """Write a trained colouriser as an ONNX file, with a model card beside it."""
     from pipeline import export
 
-    export.run(model, out, force)
+    export.run(model, out, force, half)
 
 
 @app.command()

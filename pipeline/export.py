@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pipeline import metadata, model_card, models
+from pipeline.colour import AB_SCALE
 from pipeline.colourise_files import find_model
 from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
@@ -21,15 +22,18 @@ from pipeline.networks.any_size import AnySize
 
 CHECKED = ((1, 32, 32), (2, 45, 77), (1, 160, 96))  # pictures, height, width
 TOLERANCE = 1e-3  # of ab, in units of ab / 110
+HALF_TOLERANCE = 0.5 / AB_SCALE  # nobody sees half a unit of ab
+LARGE = 1024  # numbers in a tensor of weights that is worth halving
 
 
-def run(model: str | None, out: Path | None, force: bool = False) -> None:
+def run(model: str | None, out: Path | None, force: bool = False, half: bool = False) -> None:
     """Write the ONNX file and its card, FILE.md, both or none.
 
     Args:
         model: unet, gan or the path of a .safetensors file; by default unet.
         out: the ONNX file; by default beside the model.
         force: replace files that export did not write.
+        half: store weights with 16 bits, in a file half as large.
 
     Raises:
         PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
@@ -41,10 +45,12 @@ def run(model: str | None, out: Path | None, force: bool = False) -> None:
         _check(path, out, card, force)
     network, about = models.load(path, "colouriser")
     network = AnySize(network).eval()
-    content = to_onnx(network, about)
+    content, allowed = to_onnx(network, about, half), HALF_TOLERANCE if half else TOLERANCE
     difference = largest_difference(network, content)
-    if not difference <= TOLERANCE:
-        raise PipelineError(f"{path}: onnxruntime's ab differs by {difference:.2g}, allowed: {TOLERANCE}; not exported")
+    if not difference <= allowed:
+        raise PipelineError(
+            f"{path}: onnxruntime's ab differs by {difference:.2g}, allowed: {allowed:.2g}; not exported"
+        )
     weights = sum(parameter.numel() for parameter in network.parameters())
     page = model_card.write(path, out.name, about, weights, difference).encode()
     with _writing(out):
@@ -77,8 +83,14 @@ def _check(model: Path, out: Path, card: Path, force: bool) -> None:
             raise PipelineError(f"{file} is there, and not as export wrote it; give another --out, or add --force")
 
 
-def to_onnx(network: nn.Module, about: Mapping[str, Any]) -> bytes:
-    """An ONNX model, l → ab, with any number of pictures of any height and width, and what is known about it."""
+def to_onnx(network: nn.Module, about: Mapping[str, Any], half: bool = False) -> bytes:
+    """An ONNX model, l → ab, with any number of pictures of any height and width, and what is known about it.
+
+    Args:
+        network: what is exported.
+        about: see `metadata.Colouriser`.
+        half: store weights with 16 bits. It still computes with 32.
+    """
     axes = {0: "pictures", 2: "height", 3: "width"}
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it says much, to nobody's use
         warnings.simplefilter("ignore")
@@ -90,8 +102,24 @@ def to_onnx(network: nn.Module, about: Mapping[str, Any]) -> bytes:
         model.graph.output[0].type.tensor_type.shape.dim[axis].dim_param = name
     for part in (*model.graph.node, *model.graph.value_info):
         del part.metadata_props[:]  # where in the sources, on this machine, each came from
+    if half:
+        _halve(model.graph)
     onnx.helper.set_model_props(model, metadata.encode(about))
     return metadata.seal(model.SerializeToString())
+
+
+def _halve(graph: onnx.GraphProto) -> None:
+    """Store large tensors of weights with 16 bits; onnxruntime widens them once, when it loads them."""
+    widen = []
+    for weights in graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype == np.float32 and values.size >= LARGE:
+            name = weights.name
+            weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            widen.append(onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*widen, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 @torch.inference_mode()

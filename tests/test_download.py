@@ -65,6 +65,14 @@ def test_imagenette_has_the_side_that_params_yaml_says(settings, capsys):
     )
 
 
+def test_the_target_has_the_side_that_the_case_says(settings):
+    settings["cases"]["small"] = {"target": "imagenette", "encoder": "imagenette", "size": 24}
+    for role in ("target", "encoder"):
+        run(role, settings, "small")
+    sides = [store.side(Path("data") / role) for role in ("target", "encoder")]
+    assert sides == [24, settings["datasets"]["imagenette"]["size"]]
+
+
 def test_both_roles_share_one_download_and_get_the_same(settings, server):
     run("target", settings, "1")
     run("encoder", settings, "1")

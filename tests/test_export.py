@@ -24,7 +24,7 @@ ABOUT = {"data": "cifar10", "encoder": "stl10", "seed": 3, "unet": {"epochs": 2,
 @pytest.fixture
 def quick(exported, monkeypatch):
     """What was exported is taken for what would be exported now."""
-    monkeypatch.setattr(export, "to_onnx", lambda network, about: (exported / "unet.onnx").read_bytes())
+    monkeypatch.setattr(export, "to_onnx", lambda network, about, half: (exported / "unet.onnx").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,16 @@ def test_any_number_of_pictures_of_any_size_get_the_colours_that_torch_gives_the
     assert found.shape == (shape[0], 2, *shape[2:])
     np.testing.assert_allclose(found, inference.load(exported / "unet.safetensors")(l), atol=export.TOLERANCE)
     assert found.std() > 10 * export.TOLERANCE or found.size == 2
+
+
+def test_with_weights_of_16_bits_the_file_is_half_as_large_and_colours_are_the_same_to_the_eye(exported, tmp_path):
+    export.run(str(exported / "unet.safetensors"), tmp_path / "half.onnx", half=True)
+    onnx.checker.check_model(tmp_path / "half.onnx", full_check=True)
+    whole, half = (path.stat().st_size for path in (exported / "unet.onnx", tmp_path / "half.onnx"))
+    assert half < 0.6 * whole
+    l = np.random.default_rng(1).uniform(-1, 1, (2, 1, 40, 97)).astype(np.float32)  # noqa: E741
+    found, expected = (inference.load(path)(l) for path in (tmp_path / "half.onnx", exported / "unet.onnx"))
+    assert 0 < np.abs(found - expected).max() < 0.5 / 110
 
 
 def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):

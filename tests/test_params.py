@@ -41,7 +41,7 @@ def test_every_case_in_the_file_can_be_set(tmp_path):
 
 
 def test_each_data_set_is_a_target_with_each_encoder_in_one_case():
-    pairs = [(case["target"], case["encoder"]) for case in PARAMS["cases"].values()]
+    pairs = [(case["target"], case["encoder"]) for case in PARAMS["cases"].values() if "size" not in case]
     assert len(set(pairs)) == len(pairs)
     targets = "cifar10", "stl10", "imagenette"
     assert {(target, encoder) for target in targets for encoder in (*targets, "none", "imagenet")} <= set(pairs)
@@ -73,14 +73,17 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("unet.epochs", {"032": 9}, "unet.epochs.032: given '032', allowed: a side in pixels, such as 96"),
         ("unet.epochs", {}, "unet.epochs: given {}, allowed: sides in pixels with a number each, 1 or more"),
         ("unet.epochs", [9], "unet.epochs: given ['9'], allowed: an integer"),
-        ("unet.zoom", {32: 0.1}, "unet.zoom: given {'32': '0.1'}, allowed: a number"),
+        ("unet.dropout", {32: 0.1}, "unet.dropout: given {'32': '0.1'}, allowed: a number"),
+        ("unet.half_size", 1, "unet.half_size: given '1', allowed: less than 1"),
         ("unet.learning_rate", 1.5, "unet.learning_rate: given '1.5', allowed: less than or equal to 1"),
         ("unet.learning_rate", float("nan"), "unet.learning_rate: given '.nan', allowed: a number"),
         ("gan.l1_weight", -1, "gan.l1_weight: given '-1', allowed: greater than or equal to 0"),
         ("case", 3, "case: given '3', allowed: 1, 2, 2-high, none, cifar10-stl10,"),
         ("cases.1.target", "cifar100", "cases.1.target: given 'cifar100', allowed: cifar10, stl10, imagenette,"),
         ("cases.1.encoder", "vgg", "cases.1.encoder: given 'vgg', allowed: cifar10, stl10, imagenette, photos32,"),
-        ("cases.1", "cifar10", "cases.1: given 'cifar10', allowed: the keys target, encoder"),
+        ("cases.1", "cifar10", "cases.1: given 'cifar10', allowed: the keys target, encoder, size"),
+        ("cases.1.size", 64, "cases.1.size: given 64 for cifar10, allowed: none, for only imagenette and folder have"),
+        ("cases.photograph.size", 161, "cases.photograph.size: given 161 for imagenette, allowed: up to 160"),
         ("unet", None, "unet: given None, allowed: the keys epochs, batch_size, learning_rate, encoder_learning_rate,"),
         ("datasets.cifar10.checksum", "md5:12", "datasets.cifar10.checksum: given 'md5:12', allowed: md5: and 32"),
         ("datasets.cifar10.urls", "http://x", "datasets.cifar10.urls: given 'http://x', allowed: a list"),

@@ -26,17 +26,21 @@ def same(module: nn.Module, before: dict[str, Tensor]) -> list[bool]:
 class Watch(Callback):
     """Keeps what the network is shown in training, and what it was before."""
 
+    order = 1  # after what changes the pictures
+
     def before_fit(self):
         self.before = state(self.model.layers[0])
+        self.all_shown = []
 
     def before_batch(self):
         if self.training:
             self.shown = self.x
+            self.all_shown.append(self.x)
 
 
 def train(monkeypatch, tmp_path, **changes: float) -> tuple[Tensor, Watch, nn.Module]:
     """L of the pictures there are, what was seen of a U-Net's training, and that U-Net."""
-    settings = params.load()
+    settings = params.load().at(16)
     settings = settings.model_copy(update={"unet": settings.unet.model_copy(update={"epochs": 1} | changes)})
     monkeypatch.chdir(tmp_path)
     pictures, labels = draw(8, 16, np.random.default_rng(0))
@@ -55,6 +59,14 @@ def test_without_zoom_the_unet_sees_pictures_as_they_are_or_mirrored(monkeypatch
     found = [any(torch.allclose(l, other, atol=1e-5) for other in known) for l in watch.shown]  # noqa: E741
     assert len(found) == len(there)
     assert all(found) == (zoom == 0)
+
+
+def test_the_first_part_of_training_has_pictures_of_half_the_side_of_the_same_colours(monkeypatch, tmp_path):
+    there, watch, _ = train(monkeypatch, tmp_path, zoom=0, epochs=4, half_size=0.5)
+    assert [shown.shape[2:] for shown in watch.all_shown] == [(8, 8), (8, 8), (16, 16), (16, 16)]
+    halved = nn.functional.avg_pool2d(there, 2)
+    known = torch.cat((halved, halved.flip(3)))
+    assert all(any(torch.allclose(l, other, atol=1e-5) for other in known) for l in watch.all_shown[0])  # noqa: E741
 
 
 @pytest.mark.parametrize("dropout", [0, 0.3])
