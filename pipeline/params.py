@@ -75,6 +75,11 @@ class Section(BaseModel):
 class Training(Section):
     """A part about training: a number in it may be several, each for pictures from some side in pixels on."""
 
+    def side(self) -> int:
+        """Of the target's pictures, in pixels."""
+        target = self.roles().target
+        return SIDES.get(target) or getattr(self.datasets_of("target"), target).size
+
     def at(self, side: int) -> Self:
         """The same, with the numbers for pictures of this side; smaller ones than any have those of the smallest."""
         numbers = {
@@ -100,7 +105,8 @@ class Archive(Section):
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
-LARGEST = {"imagenette": 160, "folder": 1024}  # side in pixels of the pictures that are brought to any size
+SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}  # in pixels; others have a parameter for it
+LARGEST = {"imagenette": 160, "folder": 1024}  # which says at most that
 
 
 class Imagenette(Archive):
@@ -168,7 +174,7 @@ class UNet(Training):
     weight_decay: Fraction
     dropout: Fraction
     zoom: _by_side(Fraction)
-    half_size: _by_side(Fraction)
+    half_size: _by_side(Fraction) = 0.0  # runs that the study kept before there was such a thing do not say it
 
 
 class GAN(Training):
@@ -271,6 +277,11 @@ class Params(Section):
             return self.datasets
         resized = getattr(self.datasets, case.target).model_copy(update={"size": case.size})
         return self.datasets.model_copy(update={case.target: resized})
+
+    def side(self) -> int:
+        """Of the target's pictures, in pixels."""
+        target = self.roles().target
+        return SIDES.get(target) or getattr(self.datasets_of("target"), target).size
 
     def at(self, side: int) -> Self:
         """The same, with the colourisers' numbers for pictures of this side, see `Training`."""

@@ -32,7 +32,7 @@ def test_a_part_is_each_of_its_cases_with_each_number_of_pictures_each_setting_a
 
 
 def test_what_two_parts_share_is_one_run_that_both_have():
-    size = PARAMS["unet"]["batch_size"]
+    size = PARAMS["unet"]["batch_size"][32]
     (run,) = plan.runs(study({"a": part(), "b": part(said={"unet.batch_size": size})}, seeds=[3]))
     assert run.places == [("a", "plain"), ("b", "said")]
 
@@ -47,13 +47,26 @@ def test_a_run_is_the_same_by_whatever_name_its_case_goes_and_whatever_else_stan
         assert plan.key(study({}, **other)) != plan.key(first)
 
 
+def test_of_numbers_for_several_sides_only_those_for_the_targets_count():
+    keys = [plan.key(study({}, unet=PARAMS["unet"] | {"epochs": number})) for number in (9, {32: 9, 96: 3}, {16: 9})]
+    assert len(set(keys)) == 1
+    assert plan.key(study({}, unet=PARAMS["unet"] | {"epochs": {16: 9, 32: 8}})) != keys[0]
+
+
+def test_the_side_that_a_case_gives_counts():
+    sized = [{"target": "imagenette", "encoder": "none"} | size for size in ({}, {"size": 64}, {"size": 96})]
+    keys = [plan.key(study({}, case="x", cases=PARAMS["cases"] | {"x": case})) for case in sized]
+    assert PARAMS["datasets"]["imagenette"]["size"] == 96
+    assert keys[0] == keys[2] != keys[1]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"unet.epoch": 1}, "params.yaml: study.parts.a.settings.odd: unet.epoch: unknown key, allowed: epochs,"),
         ({"unet.epochs": 0}, "params.yaml: study.parts.a.settings.odd: unet.epochs: given '0', allowed: greater"),
         ({"unet": None}, "study.parts.a.settings.odd: given unet, allowed: names of parameters, such as unet.epochs"),
-        ({"unet.zoom.x": 1}, "study.parts.a.settings.odd: given unet.zoom.x, allowed: names of parameters"),
+        ({"unet.dropout.x": 1}, "study.parts.a.settings.odd: given unet.dropout.x, allowed: names of parameters"),
         ({"nothing.epochs": 1}, "study.parts.a.settings.odd: given nothing.epochs, allowed: names of parameters"),
         ({"seed": 1}, "study.parts.a.settings.odd: given seed, allowed: all but case, cases, images, seed, study"),
         ({"study.seeds": 1}, "study.parts.a.settings.odd: given study.seeds, allowed: all but"),

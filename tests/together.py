@@ -71,7 +71,7 @@ def three_steps(set_: Callable[[Any, str, Any], None] = setattr) -> dict[str, An
         store.write(Path("data/target"), about, {"train": split, "validation": split})
         store.write(Path("data/encoder"), about, {"train": split, "validation": split})
     processes.gather(None)  # until they are written
-    settings = params.load()
+    settings = params.load().at(16)
     changes = {"architecture": "resnet20", "epochs": 1, "batch_size": 8}  # 32 pictures of 16×16
     classifier = settings.pretrain.encoder.model_copy(update=changes)
     changed = {

@@ -11,7 +11,6 @@ from pipeline.params import Params
 from pipeline.study import cache
 from pipeline.study.experiments import Experiment
 
-SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}  # in pixels; others have a parameter for it
 SECONDS = "_seconds.csv"  # how names end of what holds a stage's seconds
 
 
@@ -41,8 +40,6 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
     content = whole.model_dump(mode="json")
     writers = {output["path"]: name for name, entry in like.items() for output in entry.get("outs", [])}
     found: dict[str, Task] = {}
-    sized = getattr(whole.datasets, whole.roles().target, None)
-    side = getattr(sized, "size", None) or SIDES[whole.roles().target]
 
     def visit(name: str) -> Task:
         if name in found:
@@ -56,7 +53,7 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
             values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
         key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
         given = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
-        epochs = [_at(side, number) for number in given]
+        epochs = [_at(whole.side(), number) for number in given]
         work = (epochs[0] if epochs else 1) * values.get("images", 1)
         return found.setdefault(name, Task(name, key, whole.roles().target, work))
 
@@ -75,9 +72,9 @@ def _at(side: int, number: Any) -> int:
 
 def _data(stage: str, whole: Params) -> dict[str, Any]:
     """What decides what `download` writes: the data set of its role."""
-    name = getattr(whole.roles(), stage.partition("@")[2])
-    settings = whole.datasets.model_dump(mode="json").get(name.partition("/")[0])
-    return {"name": name, "settings": settings}
+    role = stage.partition("@")[2]
+    name = getattr(whole.roles(), role)
+    return {"name": name, "settings": whole.datasets_of(role).model_dump(mode="json").get(name)}
 
 
 def _value(content: Any, name: str) -> Any:

@@ -100,9 +100,11 @@ def key(whole: Params) -> str:
 
 
 def decisive(whole: Params) -> dict[str, Any]:
-    """What decides a run: the parameters, but for the study's and for cases and data sets that are not its own."""
-    roles = whole.roles()
-    content = whole.model_dump(mode="json", exclude={"case", "cases", "study"})
-    used = {name.partition("/")[0] for name in (roles.target, roles.encoder)}
-    datasets = {name: values for name, values in content.pop("datasets").items() if name in used}
-    return {"target": roles.target, "encoder": roles.encoder, **content, "datasets": datasets}
+    """What decides a run: the parameters, but for the study's and for cases and data sets that are not its own.
+
+    Of colourisers' numbers for several sides only those for the target's count.
+    """
+    roles = whole.roles().model_dump(include={"target", "encoder"})
+    content = whole.at(whole.side()).model_dump(mode="json", exclude={"case", "cases", "study", "datasets"})
+    datasets = {role: whole.datasets_of(role).model_dump(mode="json").get(name) for role, name in roles.items()}
+    return {**roles, **content, "datasets": datasets}
