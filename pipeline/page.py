@@ -2,7 +2,9 @@
 
 import html
 import shutil
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,7 +15,8 @@ from pipeline.datasets import photos
 from pipeline.errors import PipelineError
 from pipeline.photographs import formats, heif
 from pipeline.serving import refusals
-from pipeline.serving.desk import MEGABYTES, SIZES, Desk
+from pipeline.serving.desk import MEGABYTES, SEVERAL, SIZES, STRONGEST, TOGETHER, Desk
+from pipeline.serving.gate import SCRIPT
 from pipeline.serving.http import CONNECTIONS
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
@@ -30,13 +33,21 @@ Colours for black-and-white photographs. A small neural network guesses them fro
 plausible at best, pale or odd at times, and never known to be the real ones.
 """
 FINE_PRINT = (
-    f"Up to {MEGABYTES} MB and {MEGAPIXELS} megapixels. Photographs stay on the computer that serves this page, "
-    "which deletes them within the hour."
+    f"Up to {MEGABYTES} MB and {MEGAPIXELS} megapixels each, {SEVERAL} photographs and {TOGETHER} MB at once. They "
+    "stay on the computer that serves this page, which deletes them within the hour."
 )
 
 THEME = gr.themes.Default(
     primary_hue="teal", neutral_hue="stone", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")
+).set(  # what can be read by all: a contrast of 4.5 and more
+    body_text_color_subdued="*neutral_500",
+    link_text_color_dark="*primary_400",
+    **dict.fromkeys(("button_primary_background_fill", "button_primary_background_fill_dark"), "*primary_700"),
+    **dict.fromkeys(
+        ("button_primary_background_fill_hover", "button_primary_background_fill_hover_dark"), "*primary_800"
+    ),
+)
+HEAD = f'<script src="{SCRIPT}"></script>'
 CSS = """
 .gradio-container { max-width: 820px !important; margin: 0 auto !important; }
 h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !important; background-clip: text;
@@ -44,7 +55,8 @@ h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !impor
 .refusal { border-left: 4px solid #d97706; padding: .5rem .9rem; font-size: 1rem; }
 .example { flex-direction: column; max-width: 110px; padding: 6px !important; font-weight: normal !important; }
 .example img { width: 100%; height: auto; margin: 0; border-radius: 4px; }
-.fine-print { font-size: .85rem; opacity: .75; }
+.fine-print p { font-size: .85rem; color: var(--body-text-color-subdued); }
+.icon-button:has(.upload-container) { display: none !important; }  /* a button in a button, which no key can reach */
 """
 
 
@@ -55,22 +67,25 @@ def build(desk: Desk) -> gr.Blocks:
         desk: where photographs are painted.
     """
 
-    async def answer(file: dict[str, Any] | None, model: str, size: int, request: gr.Request) -> list[dict[str, Any]]:
-        if file is None:  # it was taken away again
-            return _show()
+    async def answer(
+        files: list[dict[str, Any]] | None, model: str, size: int, strength: float, request: gr.Request
+    ) -> list[dict[str, Any]]:
+        paths = [file["path"] for file in files or []]
         try:
-            painted = await _colour(desk, request, file, model, size)
+            _check(desk, len(paths), model, size, strength)
+            painted, told = await _colour(desk, request, paths, model=model, size=size, strength=strength)
+            results = [each["result"] for each in painted]
+            result = await desk.pack(results) if len(results) > 1 else next(iter(results), None)
         except PipelineError as error:
-            return _show(reason=refusals.sentence(error))
-        told = painted["told"] and refusals.sentence(painted["told"])
-        return _show((painted["grey"], painted["coloured"]), painted["result"], told or None)
+            return _show([], None, [refusals.sentence(error)])
+        return _show(painted, result, told)
 
     with gr.Blocks(title="ColourGAN", analytics_enabled=False) as page:
         gr.Markdown(WELCOME)
-        photo = gr.File(label="Your photograph", file_types=SUFFIXES, height=170)
+        photographs = gr.File(label="Your photographs", file_count="multiple", file_types=SUFFIXES, height=170)
         refusal = gr.Markdown(visible=False)  # HTML would need scripts that the policy forbids
         slider = gr.ImageSlider(label="Grey | coloured", visible=False, buttons=["fullscreen"], max_height=640)
-        download = gr.DownloadButton("Download in full size", variant="primary", visible=False)
+        download = gr.DownloadButton(variant="primary", visible=False)
         with gr.Row():
             model = gr.Radio(
                 [(NAMES.get(name, name), name) for name in desk.models],
@@ -85,49 +100,84 @@ def build(desk: Desk) -> gr.Blocks:
                 info="Pixels of the shorter side that the network sees. More: finer colours, and odder ones.",
                 min_width=300,
             )
+            strength = gr.Slider(
+                0,
+                STRONGEST,
+                1,
+                step=0.1,
+                label="Strength",
+                info="Of the colours: 0 is grey, 1 is the network's.",
+                min_width=300,
+            )
         gr.Markdown("Or try one of these:")
         with gr.Row():
             for name in photos.PHOTOGRAPHS:
                 file, thumbnail = desk.painter.example(name, desk.uploads.new()).values()
                 example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
                 give = partial(_example, file, desk.uploads)
-                example.click(give, outputs=photo, show_progress="hidden", api_visibility="private")
+                example.click(give, outputs=photographs, show_progress="hidden", api_visibility="private")
         gr.Markdown(FINE_PRINT, elem_classes="fine-print")
         gr.on(
-            [photo.change, model.input, size.input],
+            [photographs.change, model.input, size.input, strength.input],
             answer,
-            [photo, model, size],
+            [photographs, model, size, strength],
             [slider, download, refusal],
             preprocess=False,  # Gradio would open a file, and raise where there is another choice
             concurrency_limit=None,  # those who wait take turns
             trigger_mode="always_last",
-            show_progress_on=photo,
+            show_progress_on=photographs,
             api_visibility="private",
         )
     page.queue(max_size=CONNECTIONS, api_open=False)
     return page
 
 
-async def _colour(desk: Desk, request: gr.Request, file: dict[str, Any], model: str, size: int) -> dict[str, str]:
-    """What becomes of an uploaded photograph.
+def _check(desk: Desk, count: int, model: str, size: int, strength: float) -> None:
+    """Check what a page asks for.
 
     Raises:
-        PipelineError: it cannot be painted, or the page does not offer such a choice.
+        PipelineError: it offers no such thing.
     """
-    if model not in desk.models or size not in SIZES:
-        raise PipelineError("there is no such model or size; choose one of those above")
-    return await desk.paint(
-        request.client.host, request.session_hash, file["path"], desk.uploads.new(), model=model, size=size
-    )
+    if count > SEVERAL:
+        raise PipelineError(f"{count} photographs, of which {SEVERAL} are allowed at once; take some away")
+    strong = isinstance(strength, int | float) and 0 <= strength <= STRONGEST
+    if model not in desk.models or size not in SIZES or not strong:
+        raise PipelineError("there is no such model, size or strength; choose one of those above")
 
 
-def _show(
-    pictures: tuple[str, str] | None = None, result: str | None = None, reason: str | None = None
-) -> list[dict[str, Any]]:
-    said = reason and f'<div class="refusal" role="alert">{html.escape(reason)}</div>'
-    return [gr.update(value=value, visible=value is not None) for value in (pictures, result, said)]
+async def _colour(
+    desk: Desk, request: gr.Request, files: Sequence[str], **how: Any
+) -> tuple[list[dict[str, str]], list[str]]:
+    """What becomes of uploaded photographs, one after the other; and what there is to be told, a line each."""
+    painted, told = [], []
+    for number, file in enumerate(files):
+        name = f"{Path(file).name}: " if len(files) > 1 else ""
+        try:
+            painted.append(await desk.paint(request.client.host, request.session_hash, file, desk.uploads.new(), **how))
+            said = painted[-1]["told"]
+        except PipelineError as error:
+            said = str(error)
+            if refusals.status(error) in refusals.LATER:
+                name = f"{name.removesuffix(': ')} and {left} more: " if (left := len(files) - number - 1) else name
+                told.append(name + refusals.sentence(said))
+                break
+        if said:
+            told.append(name + refusals.sentence(said))
+    return painted, told
 
 
-def _example(file: str, uploads: Uploads) -> str:
+def _show(painted: Sequence[dict[str, str]], result: str | None, told: Sequence[str]) -> list[dict[str, Any]]:
+    pictures = (painted[0]["grey"], painted[0]["coloured"]) if painted else None
+    lines = "<br>".join(map(html.escape, told))
+    said = f'<div class="refusal" role="alert">{lines}</div>' if told else None
+    several = f"Download all {len(painted)} in full size, as a ZIP"
+    return [
+        gr.update(value=pictures, visible=bool(pictures)),
+        gr.update(value=result, visible=bool(result), label=several if len(painted) > 1 else "Download in full size"),
+        gr.update(value=said, visible=bool(said)),
+    ]
+
+
+def _example(file: str, uploads: Uploads) -> list[str]:
     """A copy of a file, as if it had been uploaded."""
-    return str(shutil.copy(file, uploads.new()))
+    return [str(shutil.copy(file, uploads.new()))]

@@ -98,20 +98,21 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
 
     from pipeline import page
     from pipeline.serving import api, gate
-    from pipeline.serving.desk import MEGABYTES, WAITING, Desk
+    from pipeline.serving.desk import MEGABYTES, SEVERAL, TOGETHER, WAITING, Desk
     from pipeline.serving.files import Files
     from pipeline.serving.turns import Turns
 
     desk = Desk(list(names), painter, uploads, Turns(WAITING))
     built = page.build(desk)
     built.state_session_capacity = SESSIONS
-    app = api.make(desk, Files(uploads, MEGABYTES, page.SUFFIXES))
+    app = api.make(desk, Files(uploads, MEGABYTES, SEVERAL, page.SUFFIXES))
     gradio.mount_gradio_app(
         app,
         built,
         "/",
         theme=page.THEME,
         css=page.CSS,
+        head=page.HEAD,
         max_file_size=MEGABYTES << 20,
         run_history=False,
         footer_links=[],
@@ -130,5 +131,5 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
             for number, function in built.fns.items()
         },
         left=desk.leave,
-        megabytes=MEGABYTES,
+        megabytes=(MEGABYTES, TOGETHER),
     )

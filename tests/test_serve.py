@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
+import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
@@ -20,6 +22,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
@@ -27,6 +30,7 @@ from skimage.color import rgb2lab
 from pipeline import __main__, address, models, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
+from pipeline.photographs import formats
 from pipeline.serving import desk, files, gate, http
 from pipeline.serving.painter import Painter
 from pipeline.serving.uploads import PREFIX, Uploads
@@ -43,10 +47,14 @@ class Watched:
 
     def __init__(self, painter):
         self.painter, self.lock = painter, threading.Lock()
-        self.visitors, self.running, self.most = [], 0, 0
-        self.example, self.leave = painter.example, painter.leave
+        self.visitors, self.running, self.most, self.left = [], 0, 0, set()
+        self.example = painter.example
         self.may_go_on = threading.Event()
         self.may_go_on.set()
+
+    def leave(self, visitor):
+        self.left.add(visitor)
+        self.painter.leave(visitor)
 
     def paint(self, visitor, **task):
         with self.lock:
@@ -73,17 +81,22 @@ class Site:
         transport = httpx.HTTPTransport(limits=ONE_USE, local_address=address)
         self.client = httpx.Client(base_url=url, trust_env=False, timeout=60, transport=transport)
         functions = self.client.get("config").json()["dependencies"]
-        self.colours = next(function["id"] for function in functions if len(function["inputs"]) == 3)
+        self.colours = next(function["id"] for function in functions if len(function["inputs"]) == 4)
 
     def upload(self, name, content):
-        answer = self.client.post("gradio_api/upload", files={"files": (name, content)})
+        return self.upload_all((name, content))[0]
+
+    def upload_all(self, *files):
+        answer = self.client.post("gradio_api/upload", files=[("files", file) for file in files])
         if answer.status_code != 200:
             raise Refused(answer.text)
-        return {"path": answer.json()[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+        paths = zip(answer.json(), files, strict=True)
+        return [{"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}} for path, (name, _) in paths]
 
-    def join(self, *data):
-        """Ask for colours; returns what to wait for."""
+    def join(self, file, model="unet", size=SIZE, strength=1):
+        """Ask for colours of a file, or of a list of some; returns what to wait for."""
         session = uuid.uuid4().hex
+        data = [[file] if isinstance(file, dict) else file, model, size, strength]
         body = {"data": data, "fn_index": self.colours, "session_hash": session}
         answer = self.client.post("gradio_api/queue/join", json=body)
         if answer.status_code != 200:
@@ -103,8 +116,8 @@ class Site:
                     return [update["value"] for update in shown]
         raise AssertionError("no answer")
 
-    def colour(self, file, model="unet", size=SIZE):
-        return self.answer(self.join(file, model, size))
+    def colour(self, *asked):
+        return self.answer(self.join(*asked))
 
     def fetch(self, file):
         return self.client.get(f"gradio_api/file={file['path']}")
@@ -218,6 +231,50 @@ def test_the_model_that_was_chosen_paints(site):
     assert median_tint(site.fetch(download).content) == pytest.approx(TINTS["gan"], abs=4)
 
 
+def test_the_strength_that_was_chosen_is_that_of_the_colours(site):
+    for strength in (0, 0.5):
+        _, download, _ = site.colour(site.upload("photo.png", encoded("PNG")), "unet", SIZE, strength)
+        assert median_tint(site.fetch(download).content) == pytest.approx(np.multiply(TINTS["unet"], strength), abs=4)
+
+
+def test_several_photographs_come_back_as_a_zip_and_what_is_wrong_with_one_costs_no_other(site, painter):
+    sent = {"a.jpg": encoded(), "bad.jpg": b"no photograph", "A.jpg": encoded(size=(30, 20)), "b.tif": encoded("GIF")}
+    slider, download, told = site.colour(site.upload_all(*sent.items()))
+    assert download["orig_name"] == "coloured.zip"
+    with zipfile.ZipFile(io.BytesIO(site.fetch(download).content)) as packed:
+        assert packed.testzip() is None
+        content = {name: packed.read(name) for name in packed.namelist()}
+    assert list(content) == ["a-coloured.jpg", "A-coloured-2.jpg", "b-coloured.tif"]
+    for picture in content.values():
+        assert median_tint(picture) == pytest.approx(TINTS["unet"], abs=4)
+    with Image.open(io.BytesIO(content["A-coloured-2.jpg"])) as coloured:
+        assert coloured.size == (30, 20)
+    assert "bad.jpg: Not a picture that can be read here" in told
+    assert len(slider) == 2
+    assert len(painter.visitors) == 4
+
+
+def test_of_several_photographs_those_that_fail_leave_one_that_is_no_zip(site):
+    _, download, told = site.colour(site.upload_all(("bad.jpg", b"<b>"), ("a.jpg", encoded())))
+    assert download["orig_name"] == "a-coloured.jpg"
+    assert "bad.jpg: Not a picture" in told
+    assert site.colour(site.upload_all(("bad.jpg", b""), ("worse.jpg", b"")))[:2] == [None, None]
+
+
+def test_who_leaves_has_none_of_the_others_painted(site, painter):
+    painter.may_go_on.clear()
+    session = site.join(site.upload_all(*(("a.jpg", encoded()) for _ in range(3))))
+    with site.client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as stream:
+        lines = stream.iter_lines()
+        while not painter.visitors:
+            next(lines)
+    while session not in painter.left:
+        time.sleep(0.01)
+    painter.may_go_on.set()
+    site.colour(site.upload("photo.jpg", encoded()))
+    assert painter.visitors.count(session) == 1
+
+
 def test_without_a_photograph_there_is_nothing_to_see(site):
     assert site.colour(None) == [None, None, None]
 
@@ -256,8 +313,13 @@ def test_too_many_bytes_are_refused_however_they_come(site):
         site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + gate.MESSAGE))
     with pytest.raises(Refused, match="at most 30 MB are allowed"):
         site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + 1))
-    several = [("files", (f"{number}.jpg", encoded())) for number in range(2)]
-    assert site.client.post("gradio_api/upload", files=several).status_code == 400
+    with pytest.raises(Refused, match="Too many files"):
+        site.upload_all(*(("photo.jpg", encoded()) for _ in range(desk.SEVERAL + 1)))
+    address, length = httpx.URL(site.url), (desk.TOGETHER << 20) + gate.MESSAGE + 1
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    with socket.create_connection((address.host, address.port)) as visitor, visitor.makefile("rb") as answer:
+        visitor.sendall(head.encode())
+        assert any(b"at most 200 MB are allowed" in line for line in answer)
     assert site.client.post("gradio_api/upload", content=iter([b"chunk"])).status_code == 411
     assert site.client.post("gradio_api/queue/join", json={"data": ["long" * 20_000]}).status_code == 413
 
@@ -395,15 +457,18 @@ def test_a_request_that_does_not_come_to_the_point_is_cut_off(site, monkeypatch)
 
 def test_what_is_asked_in_another_way_is_refused_and_not_logged(site, painter, capfd):
     session = uuid.uuid4().hex
-    usual = {"data": [None, "unet", SIZE], "fn_index": site.colours, "session_hash": session}
+    usual = {"data": [None, "unet", SIZE, 1], "fn_index": site.colours, "session_hash": session}
     for change in (
         {"data": []},
-        {"data": [None] * 4},
+        {"data": [None] * 5},
         {"data": None},
-        {"data": [None, ["unet"], SIZE]},
-        {"data": [None, None, SIZE]},
-        {"data": ["photo.jpg", "unet", SIZE]},
-        {"data": [7, "unet", SIZE]},
+        {"data": [None, ["unet"], SIZE, 1]},
+        {"data": [None, None, SIZE, 1]},
+        {"data": [None, "unet", SIZE, [1]]},
+        {"data": ["photo.jpg", "unet", SIZE, 1]},
+        {"data": [["photo.jpg"], "unet", SIZE, 1]},
+        {"data": [{"path": "photo.jpg"}, "unet", SIZE, 1]},
+        {"data": [7, "unet", SIZE, 1]},
         {"fn_index": 999},
         {"fn_index": "colour"},
         {"session_hash": None},
@@ -507,7 +572,7 @@ def test_who_asked_nothing_gets_no_answer_and_nothing_is_logged(site, query, cap
 
 def asked_for_none(site, *asked):
     try:
-        return "There is no such model or size" in site.colour(*asked)[2]
+        return "There is no such model, size or strength" in site.colour(*asked)[2]
     except Refused as refused:
         return "asks in another way" in str(refused)
 
@@ -516,6 +581,9 @@ def test_a_choice_that_is_none_is_refused(site, painter):
     file = site.upload("photo.jpg", encoded())
     for model, size in (("/etc/passwd", SIZE), ("unet", 1 << 20), ("unet", "64"), (["unet"], SIZE)):
         assert asked_for_none(site, file, model, size)
+    for strength in (-0.1, 2.1, "1", None):
+        assert asked_for_none(site, file, "unet", SIZE, strength)
+    assert "21 photographs, of which 20 are allowed at once" in site.colour([file] * 21)[2]
     assert painter.visitors == []
 
 
@@ -689,9 +757,9 @@ def give(tab, name, content):
     tab.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": content})
 
 
-def downloaded(tab):
+def downloaded(tab, words="Download in full size"):
     with tab.expect_download() as download:
-        tab.get_by_role("button", name="Download in full size").click()
+        tab.get_by_role("button", name=words).click()
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
@@ -715,6 +783,52 @@ def test_a_visitor_uploads_slides_chooses_and_downloads(tab):
 
 
 @in_a_browser
+def test_a_visitor_sends_several_and_takes_home_a_zip(tab, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encoded())
+    (tmp_path / "b.png").write_bytes(encoded("PNG"))
+    tab.locator("input[type=file]").set_input_files([tmp_path / "a.jpg", tmp_path / "b.png"])
+    name, content = downloaded(tab, "Download all 2 in full size, as a ZIP")
+    assert name == "coloured.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        assert packed.namelist() == ["a-coloured.jpg", "b-coloured.png"]
+    assert tab.errors == []
+
+
+@in_a_browser
+def test_a_visitor_slides_and_chooses_the_strength_by_keyboard(tab):
+    give(tab, "photo.jpg", encoded(size=(600, 400)))
+    slider = tab.get_by_role("slider", name="Grey on its left, coloured on its right")
+    expect(slider).to_have_attribute("aria-valuenow", "50")
+    for key, place in (("ArrowRight", "55"), ("Home", "0"), ("ArrowLeft", "0"), ("PageUp", "20"), ("End", "100")):
+        slider.press(key)
+        expect(slider).to_have_attribute("aria-valuenow", place)
+    coloured = tab.get_by_role("img", name="The photograph in colour")
+    assert coloured.evaluate("picture => picture.style.clipPath") == "inset(0px 0px 0px 100%)"
+    before = coloured.get_attribute("src")
+    tab.get_by_role("slider", name="range slider for Strength").press("Home")
+    expect(coloured).not_to_have_attribute("src", before)
+    assert median_tint(downloaded(tab)[1]) == pytest.approx((0, 0), abs=2)
+    assert tab.errors == []
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_have_words_for_all_and_everybody_can_read_it(tab, scheme):
+    tab.emulate_media(color_scheme=scheme)
+    tab.set_viewport_size({"width": 360, "height": 640})
+    tab.reload()
+    expect(tab.get_by_role("button", name="chelsea")).to_be_visible()
+    assert Axe().run(tab).response["violations"] == []
+    tab.locator("input[type=file]").set_input_files(
+        [{"name": f"{content[:1]}.jpg", "mimeType": "image/jpeg", "buffer": content} for content in (encoded(), b"b")]
+    )
+    expect(tab.get_by_role("alert")).to_be_visible()
+    expect(tab.get_by_role("slider", name="Grey on its left")).to_be_visible()
+    assert Axe().run(tab).response["violations"] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@in_a_browser
 def test_a_visitor_tries_an_example(tab):
     tab.get_by_role("button", name="chelsea").click()
     expect(tab.get_by_test_id("imageslider-image")).to_have_count(2)
@@ -730,9 +844,7 @@ def test_a_visitor_is_told_what_is_wrong_and_goes_on(tab, tmp_path):
     with large.open("wb") as file:
         file.truncate((desk.MEGABYTES << 20) + 1)
     give(tab, "photo.jpg", b"I am a photograph")
-    expect(tab.get_by_role("alert")).to_have_text(
-        "Not a picture that can be read here; give one of JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP, JPEG 2000, PPM."
-    )
+    expect(tab.get_by_role("alert")).to_have_text(f"Not a picture that can be read here; give one of {formats.NAMES}.")
     tab.get_by_role("button", name="Clear").click()
     tab.locator("input[type=file]").set_input_files(large)
     expect(tab.get_by_text("exceed the maximum allowed size of 30.0 Mb")).to_be_visible()

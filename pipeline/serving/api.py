@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError, printable
 from pipeline.serving import files, gate, manual, refusals
-from pipeline.serving.desk import MEGABYTES, SIZES, Desk
+from pipeline.serving.desk import MEGABYTES, SIZES, STRONGEST, Desk
 from pipeline.serving.files import Files
 
 VERSION = "1"  # of what programs can rely on
@@ -27,7 +27,7 @@ SMALLEST = 16  # pixels of the shorter side of what a network sees, at least
 TOLD = "colourgan-told"  # the header that says what a result does not hold of the photograph
 LONGEST = 2000  # letters of it
 SAID = 80  # letters of a value that is not allowed
-TYPES = {**files.TYPES, ".tif": "image/tiff", ".tiff": "image/tiff"}
+TYPES = {**files.PICTURES, ".tif": "image/tiff", ".tiff": "image/tiff"}
 ABOUT = (
     "Colours for black-and-white photographs. A refusal is a line of text that says what was given, what is allowed, "
     "and the way out. No address that is sent is ever fetched."
@@ -82,7 +82,9 @@ def make(desk: Desk, taking: Files) -> FastAPI:
         size: Annotated[
             int, Field(ge=SMALLEST, le=SIZES[-1], description="Pixels of the shorter side of what the network sees.")
         ] = SIZE
-        strength: Annotated[float, Field(ge=0, le=2, description="Of the colours: 0 is grey, 1 is the network's.")] = 1
+        strength: Annotated[
+            float, Field(ge=0, le=STRONGEST, description="Of the colours: 0 is grey, 1 is the network's.")
+        ] = 1
 
     api = FastAPI(
         title="ColourGAN",

@@ -1,6 +1,8 @@
 """Where page and programs ask for colours: photographs are painted in turn, and there is room for what they become."""
 
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from pipeline.serving.turns import Turns
 from pipeline.serving.uploads import Uploads
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
+SEVERAL, TOGETHER = 20, 200  # photographs that a page takes at once, and their megabytes, at most
+STRONGEST = 2  # of strengths
 RESULT = 256 << 20  # bytes of what a photograph becomes, at most
 WAITING = 32  # photographs in the queue, at most; whoever sends most is told to come back later
 SIZES = sorted({32, SIZE, 64, 128, 256})  # to choose from
@@ -26,14 +30,16 @@ class Desk:
     painter: what paints; this process opens no picture.
     uploads: where files are.
     turns: of those who wait.
+    here: visitors who wait, or are painted for; see `leave`.
     """
 
     models: list[str]
     painter: Painter
     uploads: Uploads
     turns: Turns
+    here: set[str] = field(default_factory=set)
 
-    async def paint(self, host: str, visitor: str, file: Path, folder: Path, **how: Any) -> dict[str, str]:
+    async def paint(self, host: str, visitor: str, file: Path | str, folder: Path, **how: Any) -> dict[str, str]:
         """Have a photograph painted when its turn has come.
 
         Args:
@@ -49,13 +55,40 @@ class Desk:
         Raises:
             PipelineError: it cannot be painted, or not now; in words why. See `refusals.status`.
         """
-        async with self.turns.turn(host, visitor):
-            return await run_in_threadpool(self._paint, visitor, file=str(file), folder=str(folder), **how)
+        self.here.add(visitor)
+        try:
+            async with self.turns.turn(host, visitor):
+                painted = await run_in_threadpool(self._paint, visitor, file=str(file), folder=str(folder), **how)
+            if visitor not in self.here:
+                raise Refusal(429, "nobody waits for it any longer; ask again")
+            return painted
+        finally:
+            self.here.discard(visitor)
+
+    async def pack(self, files: Sequence[str]) -> str:
+        """A ZIP of results.
+
+        Raises:
+            Refusal: there is no room for it.
+        """
+        return await run_in_threadpool(self._pack, files)
 
     def leave(self, visitor: str) -> None:
         """This visitor no longer waits."""
+        self.here.discard(visitor)
         self.turns.leave(visitor)
         self.painter.leave(visitor)
+
+    def _pack(self, files: Sequence[str]) -> str:
+        packed = self.uploads.new() / "coloured.zip"
+        try:
+            size = sum(Path(file).stat().st_size for file in files)
+            with self.uploads.room(size), zipfile.ZipFile(packed, "x") as content:
+                for name, file in _apart(files).items():
+                    content.write(file, name)
+        except OSError:
+            raise Refusal(503, "the results cannot be kept; come back in a few minutes") from None
+        return str(packed)
 
     def _paint(self, visitor: str, **task: Any) -> dict[str, str]:
         if not self.uploads.has(task["file"]):
@@ -65,3 +98,15 @@ class Desk:
                 return self.painter.paint(visitor, **task)
         except OSError:
             raise Refusal(503, "the result cannot be kept; come back in a few minutes") from None
+
+
+def _apart(files: Sequence[str]) -> dict[str, str]:
+    """Files by their names, numbered where several have the same; some systems do not tell A from a."""
+    named: dict[str, str] = {}
+    for file in files:
+        path, number = Path(file), 2
+        name = path.name
+        while name.lower() in map(str.lower, named):
+            name, number = f"{path.stem}-{number}{path.suffix}", number + 1
+        named[name] = file
+    return named

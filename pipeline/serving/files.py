@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -19,7 +19,7 @@ from starlette.types import Message, Receive
 
 from pipeline.errors import PipelineError, printable
 from pipeline.serving import turns
-from pipeline.serving.gate import API, UPLOAD
+from pipeline.serving.gate import API, SCRIPT, UPLOAD
 from pipeline.serving.uploads import Uploads
 
 AT_ONCE = 64  # uploads, at most, half of them from one address
@@ -30,7 +30,8 @@ UNNAMED = "photo"  # what a file is called that has no name
 # Names, with any suffix, that Windows has for devices instead of files.
 DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 # What a browser is to take files for; others are just bytes to it.
-TYPES = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+PICTURES = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+TYPES = {**PICTURES, ".zip": "application/zip"}
 
 
 class Files:
@@ -38,31 +39,34 @@ class Files:
 
     Args:
         uploads: where they are.
-        megabytes: of an upload, at most.
-        suffixes: of what is taken.
+        megabytes: of a photograph, at most.
+        several: photographs of a page at once, at most.
+        suffixes: of what a page may send.
     """
 
-    def __init__(self, uploads: Uploads, megabytes: int, suffixes: Collection[str]):
-        self.uploads, self.megabytes, self.suffixes = uploads, megabytes, suffixes
+    def __init__(self, uploads: Uploads, megabytes: int, several: int, suffixes: Collection[str]):
+        self.uploads, self.megabytes, self.several, self.suffixes = uploads, megabytes, several, suffixes
         self._senders: Counter[str] = Counter()  # of uploads that arrive, by address
         self.routes = [
             Route(UPLOAD, self.upload, methods=["POST"]),
             Route(f"{API}/upload_progress", _progress),
             Route(f"{API}/file={{path:path}}", self.give),
+            Route(SCRIPT, _script),
         ]
 
     async def upload(self, request: Request) -> Response:
-        """Take one photograph of a page; answers with its path, in a list as Gradio has it."""
-        async with self._arriving(request) as arriving, arriving.form(max_files=1, max_fields=1) as form:
-            file = self._file(form, "files")
-            name = _safe(file.filename or "")
-            if Path(name).suffix.lower() not in self.suffixes:
+        """Take the photographs of a page, all or none; answers with their paths, as Gradio has it."""
+        async with self._arriving(request) as arriving, arriving.form(max_files=self.several, max_fields=1) as form:
+            files = [self._checked(file, "files") for file in form.getlist("files") or [None]]
+            names = [_safe(file.filename or "") for file in files]
+            if not all(Path(name).suffix.lower() in self.suffixes for name in names):
                 raise HTTPException(
                     415, f"Not the name of a picture; give one that ends in {', '.join(self.suffixes)}."
                 )
-            path = self.uploads.new() / name
-            await run_in_threadpool(_copy, file, path)
-            return JSONResponse([str(path)])
+            paths = [self.uploads.new() / name for name in names]
+            for file, path in zip(files, paths, strict=True):
+                await run_in_threadpool(_copy, file, path)
+            return JSONResponse([str(path) for path in paths])
 
     async def take(self, request: Request, folder: Path) -> Path:
         """Take one photograph of a program, into a folder: the file in a form, or all that is sent."""
@@ -79,7 +83,7 @@ class Files:
                     given = printable(min(others))[:NAME]
                     allowed = "one file named file, and all parameters in the address"
                     raise HTTPException(422, f"Given {given} in the form, allowed: {allowed}.")
-                file = self._file(form, "file")
+                file = self._checked(form.get("file"), "file")
                 path = folder / _safe(file.filename or "")
                 await run_in_threadpool(_copy, file, path)
                 return path
@@ -102,8 +106,7 @@ class Files:
         finally:
             self._senders -= Counter([sender])  # which forgets who sends nothing any longer
 
-    def _file(self, form: FormData, field: str) -> UploadFile:
-        file = form.get(field)
+    def _checked(self, file: object, field: str) -> UploadFile:
         if not isinstance(file, UploadFile):
             raise HTTPException(400, f"There is no photograph in this upload; give a file named {field}.")
         self._check_size(file.size)
@@ -121,6 +124,11 @@ class Files:
             raise HTTPException(404, "This photograph is no longer here, or never was.")
         kind = TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, filename=Path(path).name, headers={"cache-control": "no-store"})
+
+
+def _script(_: Request) -> Response:
+    """What the page runs beside Gradio's."""
+    return FileResponse(Path(__file__).with_name("page.js"), media_type="text/javascript")
 
 
 def _progress(_: Request) -> Response:

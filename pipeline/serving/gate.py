@@ -29,8 +29,9 @@ READ = (  # and what begins so
 )
 COLOURISE, MODELS, HEALTH = "/api/colourise", "/api/models", "/health"  # for programs
 MANUAL, SCHEMA = "/api/docs", "/api/openapi.json"
-ASKED = {"/", MODELS, HEALTH, MANUAL, SCHEMA}
-SENT = {UPLOAD, COLOURISE}  # photographs
+SCRIPT = "/page.js"
+ASKED = {"/", SCRIPT, MODELS, HEALTH, MANUAL, SCHEMA}
+SENT = {UPLOAD, COLOURISE}  # where photographs are
 WRITTEN = {JOIN, *SENT}
 POLICY = (
     "default-src 'none'; connect-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; manifest-src 'self'; "
@@ -57,7 +58,7 @@ class _File(BaseModel):
 class _Call(BaseModel):
     """What the page asks for. Whatever else a client sends, such as addresses to fetch, ends here."""
 
-    data: list[_File | str | int | None] = Field(max_length=3)
+    data: list[list[_File] | str | int | float | None] = Field(max_length=4)
     fn_index: int
     session_hash: str = Field(pattern=r"^\w{1,64}$")
     trigger_id: int | None = None
@@ -70,9 +71,9 @@ class Gate:
         app: what is behind it.
         hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
         is_upload: whether a path is that of an upload.
-        functions: what a page can ask for: id → for each value that it takes, whether that is a file, or none.
+        functions: what a page can ask for: id → for each value that it takes, whether that is files, or none.
         left: called with the session of a visitor who no longer waits for an answer.
-        megabytes: of an upload, at most.
+        megabytes: of a photograph that a program sends, and of all that a page sends at once, at most.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Gate:
         is_upload: Callable[[str], bool],
         functions: Mapping[int, list[bool]],
         left: Callable[[str], None],
-        megabytes: int,
+        megabytes: tuple[int, int],
     ):
         self.app, self.hosts, self.is_upload, self.functions = app, hosts, is_upload, functions
         self.left, self.megabytes = left, megabytes
@@ -154,18 +155,19 @@ class Gate:
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal()) or "transfer-encoding" in headers:  # whose end nobody knows
             raise Refusal(411, "The request does not say how long it is; give its Content-Length.")
-        # What surrounds a file in an upload is a message, too.
-        if int(length) > MESSAGE + (self.megabytes << 20 if path in SENT else 0):
-            raise Refusal(413, f"Too large: at most {self.megabytes} MB are allowed; give a smaller copy.")
+        megabytes = dict(zip((COLOURISE, UPLOAD), self.megabytes, strict=True)).get(path, 0)
+        if int(length) > MESSAGE + (megabytes << 20):  # what surrounds a file in an upload is a message, too
+            most = f"{megabytes} MB" if megabytes else f"{MESSAGE >> 10} kB"
+            raise Refusal(413, f"Too large: at most {most} are allowed; give a smaller copy, or fewer at once.")
 
     def _checked_body(self, body: bytes) -> bytes:
         try:
             call = _Call.model_validate_json(body)
         except ValidationError:
             raise Refusal(422, "The page asks in another way.") from None
-        if self.functions.get(call.fn_index) != [isinstance(value, _File | None) for value in call.data]:
+        if self.functions.get(call.fn_index) != [isinstance(value, list | None) for value in call.data]:
             raise Refusal(422, "The page asks in another way.")
-        if not all(self.is_upload(value.path) for value in call.data if isinstance(value, _File)):
+        if not all(self.is_upload(file.path) for value in call.data if isinstance(value, list) for file in value):
             raise Refusal(422, "This photograph is no longer here, or never was; upload it again.")
         return call.model_dump_json().encode()
 

@@ -2,6 +2,8 @@
 
 from pipeline.errors import PipelineError
 
+LATER = {429, 503}  # of what may be asked again in a while
+
 
 class Refusal(PipelineError):
     """Something that is not done for whoever asks, and why.
