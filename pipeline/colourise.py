@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
 from pipeline.errors import PipelineError
-from pipeline.inference import Network
+from pipeline.inference import Network, Paint
 from pipeline.photographs import arrays, reading, tones
 from pipeline.photographs.tones import Seen
 
@@ -24,6 +24,7 @@ VERSION = "3"  # of how photographs are painted; to be raised whenever the same 
 SIZE = 64
 LONGEST = 4  # times that is the longer side, at most: panoramas are seen smaller
 STRIP = 1 << 15  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
+LOUDEST = 10  # times 110 of Lab's units, of which sRGB has less than one: more is no colour but a fault
 FAINTEST = 16  # of 255: less of a small pixel, and its lightness is not known well
 GAP = 8  # pixels between pictures that are compared
 COMPARED = 1024  # pixels of the longer side of each of them, at most
@@ -37,17 +38,22 @@ class Colouriser:
 
     Args:
         network: a trained one, or any function of that form.
-        size: pixels of the shorter side of what the network sees. Near the size of the pictures that it was trained
-            on, it knows best what it sees; more makes finer colours. Smaller photographs are seen as they are.
+        size: pixels of the shorter side of what the network sees, by default `SIZE`. Near the size of the pictures that
+            it was trained on, it knows best what it sees; more makes finer colours. Smaller photographs are seen as
+            they are. To a network that has a shape of its own, all are shown in that shape, and size says nothing.
         strength: what chroma is multiplied by: 0 is grey, 1 is as the network has it.
     """
 
-    def __init__(self, network: Network, size: int = SIZE, strength: float = 1):
-        self.network, self.size, self.strength = network, size, strength
+    def __init__(self, network: Network | Paint, size: int | None = None, strength: float = 1):
+        self.network = network if isinstance(network, Network) else Network(network)
+        self.size = min(self.network.shape) if self.network.shape else size or SIZE
+        self.strength = strength
 
     @classmethod
-    def load(cls, path: Path | str, size: int = SIZE, strength: float = 1, device: str | None = None) -> Self:
+    def load(cls, path: Path | str, size: int | None = None, strength: float = 1, device: str | None = None) -> Self:
         """A colouriser from the file of a model: what training wrote, or, to do without torch, what `export` wrote.
+
+        Or of somebody else's: see `inference.load`.
 
         Raises:
             PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or there is no
@@ -105,7 +111,8 @@ class Colouriser:
         """A small copy, (1, h, w) in [-1, 1], of which nothing comes from pixels that alpha hides."""
         sides = picture.opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
-        smaller = tuple(max(1, round(side * scale)) for side in sides)
+        height, width = self.network.shape or tuple(max(1, round(side * scale)) for side in sides[::-1])
+        smaller = (width, height)
         opaque = tones.to_8_bits(picture.opaque)
         if not picture.alpha:
             return _lightness(_shrink(opaque, smaller))
@@ -123,8 +130,11 @@ class Colouriser:
         painted = {}
         for indices in alike.values():
             batch = self.network(np.stack([seen[index] for index in indices]))
-            if not np.isfinite(batch).all():
-                raise PipelineError("the model's colours are not finite numbers; train it with a lower learning rate")
+            if not (np.abs(batch) <= LOUDEST).all():
+                raise PipelineError(
+                    "the model's colours are none: not finite, or far beyond all that there are; use another model, or "
+                    "train it with a lower learning rate"
+                )
             painted |= dict(zip(indices, batch * np.float32(self.strength), strict=True))
         return [painted[index] for index in range(len(seen))]
 

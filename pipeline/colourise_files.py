@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline import destinations, inference, stopping
-from pipeline.colourise import SIZE, VERSION, Colouriser, compare
+from pipeline.colourise import VERSION, Colouriser, compare
 from pipeline.destinations import Plan
 from pipeline.errors import PipelineError, printable
 from pipeline.files import UNFINISHED, sha256, write_all
@@ -96,7 +96,7 @@ class How:
     """How photographs are coloured.
 
     model: unet, gan or the path of a model; by default unet.
-    size: pixels of the shorter side of what the network sees; by default `SIZE`.
+    size: pixels of the shorter side of what the network sees; see `Colouriser`.
     strength: what chroma is multiplied by.
     device: where the network computes; see `inference.pick`.
     compared: grey, U-Net, GAN and original side by side, in place of a coloured photograph.
@@ -158,8 +158,11 @@ def load_painter(how: How) -> Painter:
     if how.compared and how.model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
     paths = [find_model(name) for name in (MODELS if how.compared else ("unet" if how.model is None else how.model,))]
-    device, size = inference.pick(paths[0], how.device), how.size or SIZE
-    colourisers = [Colouriser.load(path, size, how.strength, device) for path in paths]
+    device = inference.pick(paths[0], how.device)
+    colourisers = [Colouriser.load(path, how.size, how.strength, device) for path in paths]
+    size, shape = colourisers[0].size, colourisers[0].network.shape
+    if shape and how.size not in (None, size):
+        raise PipelineError(f"--size {how.size}: {paths[0]} sees all pictures at {shape[1]}×{shape[0]}; leave it out")
     models = tuple(map(sha256, paths))
     made = Made(source="", models=models, size=size, version=VERSION, compared=how.compared, strength=how.strength)
     told = f"on {device}, by {' and '.join(map(str, paths))}"

@@ -1,34 +1,59 @@
 """The file of a model → a function of arrays. torch is imported for its own files alone: it takes seconds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline import levels, metadata
+from pipeline.colour import AB_SCALE, l_to_grey
 from pipeline.errors import PipelineError
 
-# l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32; several threads may call one at the same time.
-Network = Callable[[np.ndarray], np.ndarray]
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Paint = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # of ONNX Runtime, the fastest first
+LARGEST = 2 << 30  # bytes of an ONNX file, which its format cannot exceed
+SIDES = range(16, 2049)  # pixels of what somebody else's model may see
+KNOWN = (
+    "ColourGAN's, as `export` writes them (l → ab), and DDColor's, as its export_onnx.py does "
+    "(input (1, 3, height, width) → output (1, 2, height, width), of float)"
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained model; several threads may call it at the same time.
+
+    paint: what it makes of lightness.
+    shape: height and width in pixels of what it sees, if that is always the same.
+    """
+
+    paint: Paint
+    shape: tuple[int, int] | None = None
+
+    def __call__(self, l: np.ndarray) -> np.ndarray:  # noqa: E741
+        """See `Paint`; height and width are those of `shape`, if there is one."""
+        return self.paint(l)
 
 
 def load(path: Path, device: str | None = None) -> Network:
-    """A colouriser for pictures of any height and width, and of any tones.
+    """A colouriser for pictures of any tones: of training here, of any height and width; or somebody else's.
 
     Args:
-        path: a .safetensors file that training wrote, or an .onnx file that `export` wrote.
+        path: a .safetensors file that training wrote, or an .onnx file: that `export` wrote, or of DDColor.
         device: where it computes; see `pick`.
 
     Raises:
         PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or no such device.
     """
     device = pick(path, device)
-    network, about = _load_onnx(path, device) if path.suffix == ".onnx" else _load_safetensors(path, device)
-    return levels.shown(network, levels.Tones(**about["tones"]))
+    return _load_onnx(path, device) if path.suffix == ".onnx" else _load_safetensors(path, device)
 
 
 def pick(path: Path, device: str | None = None) -> str:
@@ -59,7 +84,7 @@ def _torch_devices() -> list[str]:
     return list(dict.fromkeys((default_device().type, "cpu")))
 
 
-def _load_safetensors(path: Path, device: str) -> tuple[Network, dict[str, Any]]:
+def _load_safetensors(path: Path, device: str) -> Network:
     import torch
 
     from pipeline import models
@@ -74,27 +99,97 @@ def _load_safetensors(path: Path, device: str) -> tuple[Network, dict[str, Any]]
         with alone:
             return network(torch.from_numpy(l).to(device)).cpu().numpy()
 
-    return paint, about
+    return _ours(paint, about)
 
 
-def _load_onnx(path: Path, device: str) -> tuple[Network, dict[str, Any]]:
-    import onnxruntime
+def _load_onnx(path: Path, device: str) -> Network:
+    content = _read(path)
+    session = _start(content, path, device)
+    about = session.get_modelmeta().custom_metadata_map
+    if metadata.KEY not in about and [one.name for one in session.get_inputs()] != ["l"]:
+        return _ddcolor(session, path)
+    metadata.check_seal(content, path)
+    about = metadata.decode(about, path, "colouriser")
+    return _ours(lambda l: _run(session, {"l": l}, "ab", path), about)  # noqa: E741
 
+
+def _ours(paint: Paint, about: dict[str, Any]) -> Network:
+    """A model of this project, which is shown the tones that it knows."""
+    return Network(levels.shown(paint, levels.Tones(**about["tones"])))
+
+
+def _ddcolor(session: "InferenceSession", path: Path) -> Network:
+    """DDColor (Kang et al. 2023, github.com/piddnad/DDColor): of grey as sRGB in [0, 1], a* and b* in their own units.
+
+    Raises:
+        PipelineError: it has not the signature of what DDColor's export_onnx.py writes.
+    """
+    given, made = session.get_inputs(), session.get_outputs()
+    found = [(one.name, one.type, len(one.shape), one.shape[1:2]) for one in (*given, *made)]
+    shape = tuple(given[0].shape[2:]) if given else ()
+    if (
+        found != [("input", "tensor(float)", 4, [3]), ("output", "tensor(float)", 4, [2])]
+        or any(one.shape[0] not in (1, None) and not isinstance(one.shape[0], str) for one in (*given, *made))
+        or not all(isinstance(side, int) and side in SIDES for side in shape)
+    ):
+        said = " → ".join(", ".join(f"{one.name} {one.type} {one.shape}" for one in ones) for ones in (given, made))
+        raise PipelineError(f"{path}: a model of an unknown kind ({said}); known are {KNOWN}")
+
+    def paint(l: np.ndarray) -> np.ndarray:  # noqa: E741
+        grey = l_to_grey(l).repeat(3, axis=1)
+        painted = [_run(session, {"input": one[None]}, "output", path) for one in grey]
+        return np.concatenate(painted) / np.float32(AB_SCALE)
+
+    return Network(paint, shape)
+
+
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        if path.stat().st_size > LARGEST:
+            raise metadata.not_a_model(path, f"{path.stat().st_size / 1e9:.1f} GB, of which an ONNX file has 2")
+        return path.read_bytes()
     except FileNotFoundError:
         raise metadata.no_such_model(path) from None
     except OSError as error:
         raise metadata.not_a_model(path, error.strerror) from None
-    metadata.check_seal(content, path)
+
+
+def _start(content: bytes, path: Path, device: str) -> "InferenceSession":
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is said once, by what is raised
     # Its threads would wait busily for the next picture, in the way of those that colour this one at full size.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Below a file there is nothing, so weights that are to be read from other files are not found.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(path.absolute() / "none")
+    )
     try:
-        session = onnxruntime.InferenceSession(
+        return onnxruntime.InferenceSession(
             content, options, list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
         )
     except Exception as error:  # of a dozen kinds, which have no more than this in common
+        if "External data" in str(error):
+            raise PipelineError(
+                f"{path}: its weights are in another file; save all in one, as by onnx.save(onnx.load(…), …) in Python"
+            ) from None
         raise metadata.not_a_model(path, error) from None
-    about = metadata.decode(session.get_modelmeta().custom_metadata_map, path, "colouriser")
-    return lambda l: session.run(["ab"], {"l": l})[0], about  # noqa: E741
+
+
+def _run(session: "InferenceSession", given: dict[str, np.ndarray], made: str, path: Path) -> np.ndarray:
+    """What a model makes of pictures, (N, 2, H, W).
+
+    Raises:
+        PipelineError: it fails, or makes something else.
+    """
+    try:
+        (ab,) = session.run([made], given)
+    except Exception as error:
+        raise PipelineError(f"{path}: the model fails ({' '.join(str(error).split())}); use another one") from error
+    ((count, _, *sides),) = (value.shape for value in given.values())
+    if ab.shape != (count, 2, *sides):
+        raise PipelineError(
+            f"{path}: the model makes {ab.shape} of {count} × {sides}, needed: (N, 2, H, W); use another"
+        )
+    return ab

@@ -214,4 +214,5 @@ def test_an_onnx_file_with_a_byte_changed_or_cut_off_anywhere_is_refused(exporte
     for place in [*range(0, 1000, 101), *range(1000, len(content), 200_003), len(content) - 1]:
         for changed in (content[:place], content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]):
             path.write_bytes(changed)
-            assert "it is not as `export` wrote it" in refusal(inference.load, path)
+            said = refusal(inference.load, path)
+            assert "it is not as `export` wrote it" in said or "not a model of this project (" in said

@@ -116,9 +116,12 @@ def paint(
     """
     kind, photograph = recognise(Path(file)), read(Path(file))
     network, digest = models[model]
-    coloured = Colouriser(network, size, strength).paint(photograph.pages)
+    colouriser = Colouriser(network, size, strength)
+    coloured = colouriser.paint(photograph.pages)
     paths = _show(photograph.pages[0], coloured[0], Path(folder)) if shown else {}
-    made = Made(source=sha256(Path(file)), models=(digest,), size=size, version=VERSION, strength=strength)
+    made = Made(source=sha256(Path(file)), models=(digest,), size=colouriser.size, version=VERSION, strength=strength)
+    if network.shape and size != colouriser.size:
+        photograph.told.append(f"seen at {network.shape[1]}×{network.shape[0]}, as this model sees all pictures")
     paths["result"], told = save(coloured, Path(folder), Path(file), kind, photograph, made)
     return {name: str(path) for name, path in paths.items()} | {"told": "; ".join(photograph.told + told)}
 
