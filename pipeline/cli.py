@@ -215,10 +215,10 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
     model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, chosen at first.")] = None,
     url: Annotated[
-        str | None, typer.Option(help="The page's address, if a proxy or a name server gives it a name.")
+        str | None, typer.Option(help="The page's address, if a proxy or a name server gives it a name or a path.")
     ] = None,
 ) -> None:
-    """Show a web page that colours photographs, until Ctrl-C."""
+    """Show a web page that colours photographs, and answer programs, until Ctrl-C."""
     environment.without_network()
     from pipeline import serve
 

@@ -47,7 +47,6 @@ THEME = gr.themes.Default(
         ("button_primary_background_fill_hover", "button_primary_background_fill_hover_dark"), "*primary_800"
     ),
 )
-HEAD = f'<script src="{SCRIPT}"></script>'
 CSS = """
 .gradio-container { max-width: 820px !important; margin: 0 auto !important; }
 h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !important; background-clip: text;
@@ -58,6 +57,15 @@ h1 { width: fit-content; font-size: 2.4rem !important; color: transparent !impor
 .fine-print p { font-size: .85rem; color: var(--body-text-color-subdued); }
 .icon-button:has(.upload-container) { display: none !important; }  /* a button in a button, which no key can reach */
 """
+
+
+def head(root: str) -> str:
+    """HTML that the page is to have in its head.
+
+    Args:
+        root: the path below which it is; see `gate.root`.
+    """
+    return f'<script src="{root}{SCRIPT}"></script>'
 
 
 def build(desk: Desk) -> gr.Blocks:

@@ -1,13 +1,13 @@
 """Serving page and programs: the process that paints, the folder of uploads, the requests that are let in."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pipeline import address
 from pipeline.errors import PipelineError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.serving.uploads import Uploads
 
 ENDINGS = "SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"  # each system has some of them; Windows alone the last
+ADDRESS = re.compile(r"https?://[^/?#@\s]+(/[\w.~-]+)*/?", re.ASCII)
 SESSIONS = 1000  # visitors whose choices are remembered, at most
 
 
@@ -29,7 +30,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
         host: the address to listen on; 0.0.0.0 for all networks.
         port: where to listen.
         model: unet, gan or the path of a model, chosen at first; by default the first there is.
-        url: the address that a proxy gives the page, such as https://photos.example.
+        url: the address that a proxy gives the page, such as https://photos.example or https://example.com/photos.
 
     Raises:
         PipelineError: there is no model, or nothing can listen there.
@@ -59,11 +60,10 @@ def check_url(url: str | None) -> None:
     """Check the address that a proxy gives the page.
 
     Raises:
-        PipelineError: it is none, or says more than scheme, host and port.
+        PipelineError: it is none, or says more than scheme, host, port and path.
     """
-    parts = urlsplit(url or "http://localhost")
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise PipelineError(f"--url {url}: given something else than http(s)://NAME or http(s)://NAME:PORT; give that")
+    if url is not None and not ADDRESS.fullmatch(url):
+        raise PipelineError(f"--url {url}: not an address, allowed: http(s)://NAME, with :PORT and /PATH if need be")
 
 
 def find(model: str | None) -> dict[str, Path]:
@@ -105,14 +105,15 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     desk = Desk(list(names), painter, uploads, Turns(WAITING))
     built = page.build(desk)
     built.state_session_capacity = SESSIONS
-    app = api.make(desk, Files(uploads, MEGABYTES, SEVERAL, page.SUFFIXES))
+    app = api.make(desk, Files(uploads, MEGABYTES, SEVERAL, page.SUFFIXES), gate.root(url))
     gradio.mount_gradio_app(
         app,
         built,
         "/",
         theme=page.THEME,
         css=page.CSS,
-        head=page.HEAD,
+        head=page.head(gate.root(url)),
+        root_path=gate.root(url),
         max_file_size=MEGABYTES << 20,
         run_history=False,
         footer_links=[],
@@ -125,6 +126,7 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     return gate.Gate(
         app,
         hosts=gate.hosts(host, url),
+        root=gate.root(url),
         is_upload=uploads.has,
         functions={
             number: [isinstance(block, gradio.File) for block in function.inputs]

@@ -256,15 +256,17 @@ def test_what_is_answered_is_what_the_openapi_document_says(site, tmp_path):
 
 
 @pytest.mark.skipif(CURL is None, reason="there is no curl")
-def test_curl_colours_a_photograph(tmp_path, monkeypatch):
+def test_curl_colours_a_photograph_on_ipv6_whatever_proxy_the_environment_names(tmp_path, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
     Path("mine.onnx").write_bytes(tinting(*TINTS["unet"]))
     Path("photo.jpg").write_bytes(encoded())
 
     def curl(*arguments):
-        return subprocess.check_output((CURL, "-sS", "--noproxy", "*", *arguments), text=True)
+        return subprocess.check_output((CURL, "-sS", "-g", "--noproxy", "*", *arguments), text=True)
 
-    with command(tmp_path, "--model", "mine.onnx") as (_, site):
+    with command(tmp_path, "--model", "mine.onnx", host="::1") as (_, site):
         address = f"{site.url}{COLOURISE}"
         curl("-F", "file=@photo.jpg", "-o", "form.jpg", f"{address}?size=32&strength=0.5")
         curl("--data-binary", "@photo.jpg", "-OJ", address)

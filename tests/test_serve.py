@@ -129,19 +129,19 @@ def free_port():
 
 
 @contextmanager
-def served(painter, uploads, host="127.0.0.1"):
+def served(painter, uploads, host="127.0.0.1", url="https://photos.example"):
     """The address of a page."""
     listening = address.listen(host, 0)
-    server = http.server(serve.make_app(list(TINTS), painter, uploads, host, "https://photos.example"))
+    server = http.server(serve.make_app(list(TINTS), painter, uploads, host, url))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
-    yield f"http://{host}:{listening.getsockname()[1]}/"
+    yield f"http://{address.in_url(host)}:{listening.getsockname()[1]}/"
     server.should_exit = True
     thread.join()
 
 
 @contextmanager
-def stand_ins(folder):
+def stand_ins(folder, **where):
     """A site whose models are stand-ins that paint in one tint each."""
     models = {name: folder / f"{name}.onnx" for name in TINTS}
     for name, path in models.items():
@@ -151,7 +151,7 @@ def stand_ins(folder):
         patch.setenv("NO_PROXY", "127.0.0.1")
         with closing(Uploads()) as uploads, closing(Painter(models)) as painter:
             watched = Watched(painter)
-            with served(watched, uploads) as url:
+            with served(watched, uploads, **where) as url:
                 yield Site(url, uploads.folder, watched)
 
 
@@ -521,6 +521,25 @@ def test_the_page_itself_may_ask_by_each_of_its_names(site):
         assert site.client.get("config", headers={"Host": host}).json()["root"] == f"{scheme}://{host}"
 
 
+@pytest.fixture(scope="module")
+def below(tmp_path_factory):
+    """A page on IPv6, behind a proxy that puts it below a path."""
+    with stand_ins(tmp_path_factory.mktemp("below"), host="::1", url="https://photos.example/old/colours/") as site:
+        yield site
+
+
+def test_a_page_below_a_path_is_found_whether_or_not_the_proxy_hands_that_on(below):
+    for path in ("", "old/colours/", "old/colours"):
+        assert "old/colours/page.js" in below.client.get(path, headers={"Host": "photos.example"}).text
+        root = below.client.get(f"{path.rstrip('/')}/config", headers={"Host": "photos.example"}).json()["root"]
+        assert root == "https://photos.example/old/colours"
+    assert below.client.get("old/colours/api/openapi.json").json()["servers"] == [{"url": "/old/colours"}]
+    assert below.client.post("old/colours/api/colourise", content=encoded()).status_code == 200
+    for path in ("old/", "old/coloursapi/models", "old/colours/old/colours/api/models", "oldcolours/"):
+        assert below.client.get(path).status_code == 404
+    assert below.client.post("old/colours/api/colourise", headers={"Origin": "https://evil.example"}).status_code == 403
+
+
 def test_what_a_proxy_alone_could_know_is_not_believed(site):
     lies = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Gradio-Server": "http://evil.example"}
     lies |= {"Forwarded": "host=evil.example"}
@@ -671,18 +690,27 @@ def test_where_nothing_can_listen_is_one_line(run):
     assert errors[0].startswith(f"error: --host 127.0.0.1 --port {port}: Address already in use; give another --port")
 
 
+@pytest.mark.parametrize(
+    "url", ["photos.example", "ftp://photos.example", "https://", "https://a.example/?b", "https://a.example/b c", ""]
+)
+def test_what_is_no_address_of_a_page_is_refused(run, url):
+    message = f"error: --url {url}: not an address, allowed: http(s)://NAME, with :PORT and /PATH if need be"
+    assert run("--url", url) == (1, [message])
+
+
 @contextmanager
-def command(folder, *arguments):
+def command(folder, *arguments, host="127.0.0.1"):
     """A server of its own, and where it is."""
     port = free_port()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-m", "pipeline", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "pipeline", "serve", "--host", host, "--port", str(port), *arguments]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as serving:
         try:
-            assert serving.stdout.readline() == f"the page is at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
-            yield serving, Site(f"http://127.0.0.1:{port}/")
+            url = f"http://{address.in_url(host)}:{port}/"
+            assert serving.stdout.readline() == f"the page is at {url} (Ctrl-C ends it)\n"
+            yield serving, Site(url)
         finally:
             serving.kill()
 
@@ -780,6 +808,20 @@ def test_a_visitor_uploads_slides_chooses_and_downloads(tab):
     expect(tab.get_by_role("button", name="Download in full size")).to_be_hidden()
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390  # all of it can be seen on a phone
     assert tab.errors == []
+
+
+@in_a_browser
+def test_all_that_a_page_below_a_path_asks_is_below_it(below, chromium):
+    place = f"{below.url}old/colours/"
+    with closing(chromium.new_page()) as tab:
+        requested, errors = [], []
+        tab.on("request", lambda request: requested.append(request.url))
+        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        tab.goto(place)
+        tab.get_by_role("button", name="chelsea").click()
+        assert downloaded(tab)[0] == "chelsea-coloured.png"
+        assert [url for url in requested if not url.startswith((place, "data:", "blob:"))] == []
+        assert errors == []
 
 
 @in_a_browser

@@ -67,12 +67,13 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def make(desk: Desk, taking: Files) -> FastAPI:
+def make(desk: Desk, taking: Files, root: str) -> FastAPI:
     """What answers programs, and takes and gives out the files of the page.
 
     Args:
         desk: where photographs are painted.
         taking: what takes uploads.
+        root: the path below which all is; see `gate.root`.
     """
 
     class Wish(BaseModel):
@@ -90,6 +91,7 @@ def make(desk: Desk, taking: Files) -> FastAPI:
         title="ColourGAN",
         version=VERSION,
         description=ABOUT,
+        servers=[{"url": root}] if root else None,
         routes=taking.routes,
         openapi_url=gate.SCHEMA,
         docs_url=None,  # whose scripts come from elsewhere

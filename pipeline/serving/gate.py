@@ -70,6 +70,7 @@ class Gate:
     Args:
         app: what is behind it.
         hosts: the names that the page has, beside localhost and numbers: host or host:port → http or https.
+        root: the path below which a proxy puts all; whether it hands that on is all the same. See `root`.
         is_upload: whether a path is that of an upload.
         functions: what a page can ask for: id → for each value that it takes, whether that is files, or none.
         left: called with the session of a visitor who no longer waits for an answer.
@@ -81,12 +82,13 @@ class Gate:
         app: ASGIApp,
         *,
         hosts: Mapping[str, str],
+        root: str,
         is_upload: Callable[[str], bool],
         functions: Mapping[int, list[bool]],
         left: Callable[[str], None],
         megabytes: tuple[int, int],
     ):
-        self.app, self.hosts, self.is_upload, self.functions = app, hosts, is_upload, functions
+        self.app, self.hosts, self.root, self.is_upload, self.functions = app, hosts, root, is_upload, functions
         self.left, self.megabytes = left, megabytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +96,8 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if f"{scope['path']}/".startswith(f"{self.root}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self.root) or "/"}
         send = _Guarded(send, is_page=scope["path"] == "/")
         try:
             scope = self._checked(scope)
@@ -247,3 +251,8 @@ def hosts(host: str, url: str | None) -> dict[str, str]:
     """The names of a page: that on which it listens, and that of its address behind a proxy. See `Gate`."""
     address = urlsplit(url or "")
     return {host.lower(): "http"} | ({address.netloc.lower(): address.scheme} if url else {})
+
+
+def root(url: str | None) -> str:
+    """The path below which a proxy puts a page, such as /photos; empty if that is the root."""
+    return urlsplit(url or "").path.rstrip("/")
