@@ -158,19 +158,18 @@ async def _colour(
 ) -> tuple[list[dict[str, str]], list[str]]:
     """What becomes of uploaded photographs, one after the other; and what there is to be told, a line each."""
     painted, told = [], []
-    for number, file in enumerate(files):
-        name = f"{Path(file).name}: " if len(files) > 1 else ""
+    for left, file in zip(reversed(range(len(files))), files, strict=True):
+        name, later = Path(file).name, False
         try:
             painted.append(await desk.paint(request.client.host, request.session_hash, file, desk.uploads.new(), **how))
             said = painted[-1]["told"]
         except PipelineError as error:
-            said = str(error)
-            if refusals.status(error) in refusals.LATER:
-                name = f"{name.removesuffix(': ')} and {left} more: " if (left := len(files) - number - 1) else name
-                told.append(name + refusals.sentence(said))
-                break
+            said, later = str(error), refusals.status(error) in refusals.LATER
         if said:
-            told.append(name + refusals.sentence(said))
+            names = f"{name} and {left} more: " if later and left else f"{name}: " if len(files) > 1 else ""
+            told.append(names + refusals.sentence(said))
+        if later:
+            break
     return painted, told
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -27,12 +29,13 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
-from pipeline import __main__, address, models, serve
+from pipeline import __main__, address, models, page, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
 from pipeline.photographs import formats
 from pipeline.serving import desk, files, gate, http
 from pipeline.serving.painter import Painter
+from pipeline.serving.refusals import Refusal
 from pipeline.serving.uploads import PREFIX, Uploads
 from tests.painters import COLOURISER, random_unet, tinting
 
@@ -259,6 +262,21 @@ def test_of_several_photographs_those_that_fail_leave_one_that_is_no_zip(site):
     assert download["orig_name"] == "a-coloured.jpg"
     assert "bad.jpg: Not a picture" in told
     assert site.colour(site.upload_all(("bad.jpg", b""), ("worse.jpg", b"")))[:2] == [None, None]
+
+
+def test_when_too_many_wait_it_is_said_which_of_several_are_not_done(tmp_path):
+    class Full:
+        uploads = SimpleNamespace(new=lambda: tmp_path)
+
+        async def paint(self, host, visitor, file, folder, **how):
+            if file == "a.jpg":
+                return {"result": "a-coloured.jpg", "told": ""}
+            raise Refusal(429, "too many photographs wait just now")
+
+    request = SimpleNamespace(client=SimpleNamespace(host="127.0.0.1"), session_hash="somebody")
+    painted, told = asyncio.run(page._colour(Full(), request, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]))
+    assert [each["result"] for each in painted] == ["a-coloured.jpg"]
+    assert told == ["b.jpg and 2 more: Too many photographs wait just now."]
 
 
 def test_who_leaves_has_none_of_the_others_painted(site, painter):

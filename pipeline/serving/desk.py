@@ -9,6 +9,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.colourise import SIZE
+from pipeline.errors import PipelineError
 from pipeline.serving.painter import Painter
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.turns import Turns
@@ -92,7 +93,7 @@ class Desk:
 
     def _paint(self, visitor: str, **task: Any) -> dict[str, str]:
         if not self.uploads.has(task["file"]):
-            raise Refusal(503, "this photograph is no longer here, or never was; upload it again")
+            raise PipelineError("this photograph is no longer here, or never was; upload it again")
         try:
             with self.uploads.room(RESULT):
                 return self.painter.paint(visitor, **task)

@@ -1,4 +1,4 @@
-"""Which requests are let in: those that the page makes, of those who opened it here, and not too long ones."""
+"""Which requests are let in: of programs, and of the page to those who opened it here; and none that is too long."""
 
 import asyncio
 import base64
