@@ -873,7 +873,7 @@ def test_a_visitor_slides_and_chooses_the_strength_by_keyboard(tab):
 
 @in_a_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_screen_readers_have_words_for_all_and_everybody_can_read_it(tab, scheme):
+def test_screen_readers_have_words_for_all_and_everybody_can_read_it(site, tab, scheme):
     tab.emulate_media(color_scheme=scheme)
     tab.set_viewport_size({"width": 360, "height": 640})
     tab.reload()
@@ -884,6 +884,9 @@ def test_screen_readers_have_words_for_all_and_everybody_can_read_it(tab, scheme
     )
     expect(tab.get_by_role("alert")).to_be_visible()
     expect(tab.get_by_role("slider", name="Grey on its left")).to_be_visible()
+    assert Axe().run(tab).response["violations"] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    tab.goto(f"{site.url}api/docs")
     assert Axe().run(tab).response["violations"] == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 

@@ -32,6 +32,7 @@ ABOUT = (
     "Colours for black-and-white photographs. A refusal is a line of text that says what was given, what is allowed, "
     "and the way out. No address that is sent is ever fetched."
 )
+NAMES, WELL = "Their names; the default is chosen where none is named.", "It is."
 REFUSED = {
     400: "There is no photograph in the form, or the upload broke off.",
     403: "A page of another site asks this.",
@@ -128,15 +129,15 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
         )
 
     @api.head(gate.MODELS, include_in_schema=False)
-    @api.get(gate.MODELS, summary="Which models there are", responses=_answers(403, 421))
+    @api.get(gate.MODELS, summary="Which models there are", response_description=NAMES, responses=_answers(403, 421))
     async def models() -> Models:
-        """Their names; the default is chosen where none is named."""
+        """Which models there are to choose from."""
         return Models(default=desk.models[0], models=desk.models)
 
     @api.head(gate.HEALTH, include_in_schema=False)
-    @api.get(gate.HEALTH, summary="Whether all is well", responses=_answers(403, 421))
+    @api.get(gate.HEALTH, summary="Whether all is well", response_description=WELL, responses=_answers(403, 421))
     async def health() -> Health:
-        """Answers while the server does."""
+        """Whether all is well."""
         return Health()
 
     @api.api_route(gate.MANUAL, methods=["GET", "HEAD"], include_in_schema=False)

@@ -11,15 +11,18 @@ PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5; }}
 body {{ max-width: 820px; margin: 2rem auto; padding: 0 1rem; }}
 h2 {{ font-family: ui-monospace, monospace; font-size: 1.1rem; margin-top: 2.5rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-td, th {{ border-bottom: 1px solid #8888; padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }}
+table {{ border-collapse: collapse; width: 100%; font-size: .9rem; }}
+a {{ color: inherit; }}
+td, th {{ border-bottom: 1px solid #8888; padding: .3rem .5rem .3rem 0; text-align: left; vertical-align: top; }}
 </style>
 </head>
 <body>
+<main>
 <h1>{title}: for programs</h1>
 <p>{about}</p>
 <p>The same, for programs: <a href="openapi.json">OpenAPI</a>.</p>
 {operations}
+</main>
 </body>
 </html>
 """
@@ -48,9 +51,10 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     if body := operation.get("requestBody"):
         parts.append(f"<p>{escape(body['description'])} As {escape(' or '.join(body['content']))}.</p>")
     if parameters := operation.get("parameters"):
+        parts.append("<p>Parameters are in the address.</p>")
         parts.append(
             _table(
-                ("Parameter, in the address", "What it is", "Allowed", "Default"),
+                ("Parameter", "What it is", "Allowed", "Default"),
                 [
                     (each["name"], each["description"], _allowed(each["schema"]), each["schema"]["default"])
                     for each in parameters
