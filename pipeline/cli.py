@@ -174,7 +174,11 @@ def colourise(
         typer.Option(parser=named, metavar="PATH", help="The folder to write to, or the result of one photograph."),
     ],
     model: Annotated[
-        str | None, typer.Option(help="unet, gan or the path of a model, .safetensors or .onnx; by default unet.")
+        str | None,
+        typer.Option(
+            help="unet or gan, which dvc repro trains, photograph, which comes along, or a path; by default the first "
+            "that is there."
+        ),
     ] = None,
     size: Annotated[
         int | None,
@@ -202,18 +206,19 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that export did not write, too.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Weights of 16 bits: a file half as large.")] = False,
+    gain: Annotated[float, typer.Option(min=0.1, max=10, help="What the colours are multiplied by.")] = 1,
 ) -> None:
     """Write a trained colouriser as an ONNX file, with a model card beside it."""
     from pipeline import export
 
-    export.run(model, out, force, half)
+    export.run(model, out, force, half, gain)
 
 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other computers in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 7860,
-    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, chosen at first.")] = None,
+    model: Annotated[str | None, typer.Option(help="unet, gan, photograph or a path: the one chosen at first.")] = None,
     url: Annotated[
         str | None, typer.Option(help="The page's address, if a proxy or a name server gives it a name or a path.")
     ] = None,

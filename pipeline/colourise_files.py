@@ -27,6 +27,7 @@ from pipeline.photographs.tones import Seen
 from pipeline.photographs.xmp import Made
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
+INCLUDED = {"photograph": Path(__file__).with_name("included") / "photograph.onnx"}  # what comes along
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
 
 
@@ -95,7 +96,7 @@ class Tally:
 class How:
     """How photographs are coloured.
 
-    model: unet, gan or the path of a model; by default unet.
+    model: see `find_model`.
     size: pixels of the shorter side of what the network sees; see `Colouriser`.
     strength: what chroma is multiplied by.
     device: where the network computes; see `inference.pick`.
@@ -157,7 +158,7 @@ def load_painter(how: How) -> Painter:
     """
     if how.compared and how.model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
-    paths = [find_model(name) for name in (MODELS if how.compared else ("unet" if how.model is None else how.model,))]
+    paths = [find_model(name) for name in (MODELS if how.compared else (how.model,))]
     device = inference.pick(paths[0], how.device)
     colourisers = [Colouriser.load(path, how.size, how.strength, device) for path in paths]
     size, shape = colourisers[0].size, colourisers[0].network.shape
@@ -165,7 +166,7 @@ def load_painter(how: How) -> Painter:
         raise PipelineError(f"--size {how.size}: {paths[0]} sees all pictures at {shape[1]}×{shape[0]}; leave it out")
     models = tuple(map(sha256, paths))
     made = Made(source="", models=models, size=size, version=VERSION, compared=how.compared, strength=how.strength)
-    told = f"on {device}, by {' and '.join(map(str, paths))}"
+    told = f"on {device}, by {' and '.join(map(_called, paths))}"
     if how.compared:
         return Painter(lambda page: compare(page, *colourisers), made, told)
     return Painter(lambda page: colourisers[0].paint([page])[0], made, told)
@@ -202,18 +203,35 @@ def pipe(given: BinaryIO, taken: BinaryIO, how: How) -> None:
         print(printable(line), file=sys.stderr)
 
 
-def find_model(name: str) -> Path:
-    """The file of a model, by its name or path.
+def models() -> dict[str, Path]:
+    """The models that have names and are there, those that were trained here first."""
+    return {name: path for name, path in (MODELS | INCLUDED).items() if path.is_file()}
+
+
+def find_model(name: str | None) -> Path:
+    """The file of a model.
+
+    Args:
+        name: unet or gan, which training wrote, photograph, which comes along, or a path; by default the first of
+            `models`.
 
     Raises:
         PipelineError: there is none.
     """
-    path = MODELS.get(name, Path(name))
+    if name is None:
+        name = next(iter(models()), "unet")
+    path = (MODELS | INCLUDED).get(name, Path(name))
     if path.is_file():
         return path
     what = "given a folder" if path.is_dir() else f"there is no {path}"
-    allowed = "run `dvc repro` to train it" if name in MODELS else f"give {', '.join(MODELS)} or the path of a model"
-    raise PipelineError(f"--model {name}: {what}; {allowed}")
+    allowed = f"give {', '.join(MODELS | INCLUDED)} or the path of a model"
+    raise PipelineError(f"--model {name}: {what}; {'run `dvc repro` to train it' if name in MODELS else allowed}")
+
+
+def _called(path: Path) -> str:
+    """A model as people know it."""
+    names = {file: name for name, file in INCLUDED.items()}
+    return f"{names[path]}, the model that comes along" if path in names else str(path)
 
 
 def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged: bool = False) -> None:

@@ -63,7 +63,13 @@ def colour(
             help="The folder to write to, or for one photograph its result; by default beside the photographs.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="unet, gan or the path of a model, .onnx or .safetensors.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The path of a model, .onnx or .safetensors, or photograph, which comes along; by default a U-Net "
+            "that was trained in this folder, or else photograph."
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),

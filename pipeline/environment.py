@@ -41,7 +41,7 @@ UNHEARD = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resourc
 
 # How often a thread that waits for others looks, before it sleeps: some tenths of a millisecond. By default libgomp's
 # looks for many milliseconds: should another program have taken a core from the one that it waits for, it keeps the
-# other core from both. To sleep at once takes longer, too, for each waking waits for its turn (docs/experiments.md).
+# other core from both. To sleep at once takes longer, too, for each waking waits for its turn (docs/benchmarks.md).
 SPINS = "10000"
 
 

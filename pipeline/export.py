@@ -26,7 +26,7 @@ HALF_TOLERANCE = 0.5 / AB_SCALE  # nobody sees half a unit of ab
 LARGE = 1024  # numbers in a tensor of weights that is worth halving
 
 
-def run(model: str | None, out: Path | None, force: bool = False, half: bool = False) -> None:
+def run(model: str | None, out: Path | None, force: bool = False, half: bool = False, gain: float = 1) -> None:
     """Write the ONNX file and its card, FILE.md, both or none.
 
     Args:
@@ -34,6 +34,7 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
         out: the ONNX file; by default beside the model.
         force: replace files that export did not write.
         half: store weights with 16 bits, in a file half as large.
+        gain: what its colours are multiplied by.
 
     Raises:
         PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
@@ -44,6 +45,8 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
     with _writing(out):
         _check(path, out, card, force)
     network, about = models.load(path, "colouriser")
+    paint_stronger(network, gain)
+    about |= {"gain": gain}
     network = AnySize(network).eval()
     content, allowed = to_onnx(network, about, half), HALF_TOLERANCE if half else TOLERANCE
     difference = largest_difference(network, content)
@@ -81,6 +84,14 @@ def _check(model: Path, out: Path, card: Path, force: bool) -> None:
             raise PipelineError(f"--out {out}: given the model itself; give another file")
         if not force and not is_ours(file.read_bytes()):
             raise PipelineError(f"{file} is there, and not as export wrote it; give another --out, or add --force")
+
+
+@torch.no_grad()
+def paint_stronger(network: nn.Module, gain: float) -> None:
+    """Multiply a U-Net's colours: those of its last layer, which is linear."""
+    (painting,) = network.layers[-1]
+    painting.weight *= gain
+    painting.bias *= gain
 
 
 def to_onnx(network: nn.Module, about: Mapping[str, Any], half: bool = False) -> bytes:

@@ -1,4 +1,4 @@
-"""Memory that a process keeps; docs/experiments.md says how much sooner training ends for it."""
+"""Memory that a process keeps; docs/decisions.md says how much sooner training ends for it."""
 
 import os
 import signal

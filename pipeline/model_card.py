@@ -64,9 +64,9 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
     page = PAGE.format(
         **about | {"encoder": ": ".join(filter(None, (about["encoder"], SEEN.get(about["encoder"]))))},
-        name=printable(path.stem),
+        name=printable(Path(file).stem),
         file=printable(file),
-        how="trained with an L1 loss" + _then(stages.get("gan")),
+        how="trained with an L1 loss" + _then(stages.get("gan")) + _times(about.get("gain", 1)),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
         figures=_figures(path),
@@ -96,6 +96,10 @@ def _then(gan: Mapping[str, Any] | None) -> str:
     return ", then against a PatchGAN" if gan.get("adversarial_weight", 1) else ", then for livelier colours"
 
 
+def _times(gain: float) -> str:
+    return "" if gain == 1 else f", its colours then multiplied by {gain:g}"
+
+
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
@@ -115,5 +119,5 @@ def _figures(path: Path) -> str:
         where = f"On {measured_on['pictures']} test pictures of {measured_on['target']}"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):  # whatever the file may hold
         return f"None: {report.FIGURES} is not about this model."
-    said = f"{where}; the README says what each figure means, and where it misleads."
+    said = f"{where}; docs/figures.md says what each means, and where it misleads."
     return "\n".join((said, "", "| Figure | Value | 95 % interval |", "| --- | --- | --- |", *rows))

@@ -25,7 +25,11 @@ SUFFIXES = sorted(
     heif.SUFFIXES | {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ}
 )
 
-NAMES = {"unet": "U-Net: careful, paler", "gan": "GAN: livelier, wrong more often"}
+NAMES = {
+    "unet": "U-Net: careful, paler",
+    "gan": "GAN: livelier, wrong more often",
+    "photograph": "Photograph: it comes along",
+}
 
 WELCOME = """
 # ColourGAN
@@ -117,9 +121,10 @@ def build(desk: Desk) -> gr.Blocks:
                 info="Of the colours: 0 is grey, 1 is the network's.",
                 min_width=300,
             )
-        gr.Markdown("Or try one of these:")
+        examples = list(filter(photos.find, photos.PHOTOGRAPHS))  # what colours photographs does without them
+        gr.Markdown("Or try one of these:", visible=bool(examples))
         with gr.Row():
-            for name in photos.PHOTOGRAPHS:
+            for name in examples:
                 file, thumbnail = desk.painter.example(name, desk.uploads.new()).values()
                 example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
                 give = partial(_example, file, desk.uploads)

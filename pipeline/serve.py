@@ -29,7 +29,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
     Args:
         host: the address to listen on; 0.0.0.0 for all networks.
         port: where to listen.
-        model: unet, gan or the path of a model, chosen at first; by default the first there is.
+        model: chosen at first, see `colourise_files.find_model`.
         url: the address that a proxy gives the page, such as https://photos.example or https://example.com/photos.
 
     Raises:
@@ -70,17 +70,16 @@ def find(model: str | None) -> dict[str, Path]:
     """The models there are to choose from, by name.
 
     Args:
-        model: unet, gan or the path of a model, which comes first.
+        model: which comes first, see `colourise_files.find_model`.
 
     Raises:
         PipelineError: there is no such model, or none at all.
     """
-    from pipeline.colourise_files import MODELS, find_model
+    from pipeline.colourise_files import find_model, models
 
-    paths = {name: path for name, path in MODELS.items() if path.exists()}
-    path = find_model(model or next(iter(paths), "unet"))
+    path = find_model(model)
     first = {path.stem: path}
-    return first | paths | first
+    return first | models() | first
 
 
 def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host: str, url: str | None) -> "ASGIApp":

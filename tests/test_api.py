@@ -279,4 +279,4 @@ def test_curl_colours_a_photograph_on_ipv6_whatever_proxy_the_environment_names(
         assert median_tint(Path("photo-coloured.jpg").read_bytes()) == pytest.approx(TINTS["unet"], abs=4)
         Path("large.jpg").write_bytes(bytes((desk.MEGABYTES << 20) + 1))
         assert curl("-F", "file=@large.jpg", "-w", "%{http_code}", address).endswith("copy.413")
-        assert curl(f"{site.url}api/models") == '{"default":"mine","models":["mine"]}'
+        assert curl(f"{site.url}api/models") == '{"default":"mine","models":["mine","photograph"]}'

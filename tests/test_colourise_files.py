@@ -221,7 +221,7 @@ def test_what_cannot_be_written_leaves_nothing_half(run, monkeypatch):
         ("photos more --out out", "more/a.jpg and photos/a.jpg would both become out/a.jpg"),
         ("photos --out notes.txt", "--out notes.txt: given notes.txt, which is a file; give a folder"),
         ("photos --out notes.txt/out", "--out notes.txt/out: given notes.txt, which is a file"),
-        ("photos --out out --model pix2pix", "--model pix2pix: there is no pix2pix; give unet, gan or the path"),
+        ("photos --out out --model pix2pix", "--model pix2pix: there is no pix2pix; give unet, gan, photograph or the"),
         ("photos --out out --model models/judge.safetensors", "given a model that is a classifier"),
         ("photos --out out --model notes.txt", "not a model of this project"),
         ("photos --out out --model gan --compare", "so --model gan has no use"),
@@ -603,8 +603,17 @@ def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
     with pytest.raises(PipelineError, match="judge"):
         colourise_files.find_model("judge")
     for folder in (str(tmp_path), ""):  # as of a variable that is not set
-        with pytest.raises(PipelineError, match="given a folder; give unet, gan or the path of a model"):
+        with pytest.raises(PipelineError, match="given a folder; give unet, gan, photograph or the path of a model"):
             colourise_files.find_model(folder)
+
+
+def test_what_was_trained_here_comes_before_the_model_that_comes_along(run):
+    save("a.jpg")
+    assert "the model that comes along" not in run("a.jpg", "--out", "out")[1]
+    Path("models").unlink()
+    code, output, _ = run("a.jpg", "--out", "other")
+    assert code == 0
+    assert output.endswith(", by photograph, the model that comes along\n")
 
 
 def test_help_says_how_large_a_picture_the_network_sees(run):

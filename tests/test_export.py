@@ -66,6 +66,14 @@ def test_with_weights_of_16_bits_the_file_is_half_as_large_and_colours_are_the_s
     assert 0 < np.abs(found - expected).max() < 0.5 / 110
 
 
+def test_a_gain_multiplies_colours_and_the_card_says_so(exported, tmp_path):
+    export.run(str(exported / "unet.safetensors"), tmp_path / "strong.onnx", gain=1.5)
+    l = np.random.default_rng(1).uniform(-1, 1, (1, 1, 40, 64)).astype(np.float32)  # noqa: E741
+    strong, plain = (inference.load(path)(l) for path in (tmp_path / "strong.onnx", exported / "unet.onnx"))
+    np.testing.assert_allclose(strong, 1.5 * plain, atol=1e-5)
+    assert "its colours then multiplied by 1.5" in (tmp_path / "strong.onnx.md").read_text()
+
+
 def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
     session = onnxruntime.InferenceSession(exported / "unet.onnx")
     assert [axis.shape for axis in session.get_inputs()] == [["pictures", 1, "height", "width"]]

@@ -29,7 +29,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
-from pipeline import __main__, address, models, page, serve
+from pipeline import __main__, address, colourise_files, models, page, serve
 from pipeline.colourise import SIZE
 from pipeline.errors import PipelineError
 from pipeline.photographs import formats
@@ -670,13 +670,15 @@ def trained(tmp_path, monkeypatch):
 
 def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained):
     unet, gan = (Path(f"models/{name}.safetensors") for name in ("unet", "gan"))
-    assert serve.find(None) == {"unet": unet}
+    assert serve.find(None) == {"unet": unet} | colourise_files.INCLUDED
     shutil.copy(unet, gan)
-    assert list(serve.find(None)) == ["unet", "gan"]
-    assert list(serve.find("gan")) == ["gan", "unet"]
-    assert list(serve.find("mine.onnx")) == ["mine", "unet", "gan"]
+    assert list(serve.find(None)) == ["unet", "gan", "photograph"]
+    assert list(serve.find("gan")) == ["gan", "unet", "photograph"]
+    assert list(serve.find("mine.onnx")) == ["mine", "unet", "gan", "photograph"]
     shutil.copy("mine.onnx", "unet.onnx")
-    assert serve.find("unet.onnx") == {"unet": Path("unet.onnx"), "gan": gan}
+    assert serve.find("unet.onnx") == {"unet": Path("unet.onnx"), "gan": gan} | colourise_files.INCLUDED
+    shutil.rmtree("models")
+    assert serve.find(None) == colourise_files.INCLUDED
     with pytest.raises(PipelineError, match="there is no gone"):
         serve.find("gone")
 
@@ -695,9 +697,9 @@ def run(tmp_path, monkeypatch, capsys):
     return serve
 
 
-def test_without_a_model_the_command_says_how_to_train_one(run):
+def test_without_the_model_that_is_named_the_command_says_how_to_train_it(run):
     message = "error: --model unet: there is no models/unet.safetensors; run `dvc repro` to train it"
-    assert run("--port", free_port()) == (1, [message])
+    assert run("--port", free_port(), "--model", "unet") == (1, [message])
 
 
 def test_where_nothing_can_listen_is_one_line(run):

@@ -47,19 +47,24 @@ def read(size: int) -> dict[str, Split]:
     return splits
 
 
+def find(name: str) -> Path | None:
+    """The file of a photograph, if there is one."""
+    package, file = FILES[name]
+    spec = find_spec(package)  # finds the package without importing it, which would take seconds
+    paths = [Path(folder) / file for folder in (spec.submodule_search_locations if spec else None) or ()]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def load(name: str) -> Image.Image:
     """A photograph, RGB.
 
     Raises:
         PipelineError: the package does not carry it.
     """
+    if path := find(name):
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
     package, file = FILES[name]
-    spec = find_spec(package)  # finds the package without importing it, which would take seconds
-    for folder in spec.submodule_search_locations if spec else ():
-        path = Path(folder) / file
-        if path.is_file():
-            with Image.open(path) as picture:
-                return picture.convert("RGB")
     raise PipelineError(
         f"photograph {name}: no {file} in the package {package}; install the project's requirements anew"
     )
