@@ -185,7 +185,7 @@ def test_other_uploads_keep_their_names(name):
 def test_a_file_is_looked_for_where_the_page_says(monkeypatch, kind, given, found):
     looked = []
     monkeypatch.setattr(files, "Path", kind)
-    giving = files.Files(SimpleNamespace(has=looked.append), 1, {".png"})
+    giving = files.Files(SimpleNamespace(has=looked.append), 1, 1, {".png"})
     with pytest.raises(HTTPException):
         asyncio.run(giving.give(SimpleNamespace(path_params={"path": given})))
     assert looked == [found]
