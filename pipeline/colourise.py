@@ -53,13 +53,14 @@ class Colouriser:
     def load(cls, path: Path | str, size: int | None = None, strength: float = 1, device: str | None = None) -> Self:
         """A colouriser from the file of a model: what training wrote, or, to do without torch, what `export` wrote.
 
-        Or of somebody else's: see `inference.load`.
+        Or of somebody else's: see `inference.load`. `photograph` is the one that comes along.
 
         Raises:
             PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or there is no
                 such device, see `inference.pick`.
         """
-        return cls(inference.load(Path(path), device), size, strength)
+        file = inference.INCLUDED.get(str(path), Path(path))
+        return cls(inference.load(file, device), size, strength)
 
     @overload
     def __call__(self, picture: np.ndarray) -> np.ndarray: ...

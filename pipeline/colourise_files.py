@@ -21,13 +21,13 @@ from pipeline.colourise import VERSION, Colouriser, compare
 from pipeline.destinations import Plan
 from pipeline.errors import PipelineError, printable
 from pipeline.files import UNFINISHED, sha256, write_all
+from pipeline.inference import INCLUDED
 from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
 from pipeline.photographs.xmp import Made
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
-INCLUDED = {"photograph": Path(__file__).with_name("included") / "photograph.onnx"}  # what comes along
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
 
 

@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+INCLUDED = {"photograph": Path(__file__).with_name("included") / "photograph.onnx"}  # the models that come along
 Paint = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # of ONNX Runtime, the fastest first

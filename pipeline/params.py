@@ -105,7 +105,8 @@ class Archive(Section):
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
-SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}  # in pixels; others have a parameter for it
+# In pixels; other data sets have a parameter for it.
+SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}
 LARGEST = {"imagenette": 160, "folder": 1024}  # which says at most that
 
 

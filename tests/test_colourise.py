@@ -376,3 +376,9 @@ def test_the_version_is_raised_whenever_colours_change(coffee):
     for picture, colours in zip((coffee, faded), expected, strict=True):
         found = np.asarray(colouriser(levels.shown(follow, KNOWN))(picture))[20:100:70, 30:200:100].reshape(-1, 3)
         np.testing.assert_allclose(found, colours, atol=1)
+
+
+def test_the_model_that_comes_along_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    coloured = np.array(Colouriser.load("photograph")(photos.load("coffee").convert("L"))).astype(int)
+    assert np.ptp(coloured, axis=2).mean() > 5
