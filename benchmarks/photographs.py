@@ -146,7 +146,7 @@ def draw(photographs: Mapping[str, Image.Image], colouriser: Colouriser, path: P
             for place, panel in enumerate(panels):
                 sheet.paste(panel, (left + place * (panel.width + GAP), top + LABEL))
         top += height
-    sheet.save(path, quality=88)
+    sheet.save(path, quality=80)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,7 @@ class Colouriser:
         """A small copy, (1, h, w) in [-1, 1], of which nothing comes from pixels that alpha hides."""
         sides = picture.opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
-        height, width = self.network.shape or tuple(max(1, round(side * scale)) for side in sides[::-1])
-        smaller = (width, height)
+        smaller = (self.network.shape or tuple(max(1, round(side * scale)) for side in sides[::-1]))[::-1]
         opaque = tones.to_8_bits(picture.opaque)
         if not picture.alpha:
             return _lightness(_shrink(opaque, smaller))
