@@ -36,7 +36,7 @@ def made(tmp_path, monkeypatch):
         np.savez_compressed(noted, **{name: l1 * draw.uniform(0.9, 1, 10_000).astype(np.float32) for name in names})
         outputs = {
             "plots/pictures.npz": noted.read_bytes(),
-            "plots/unet.csv": b"epoch,validation_l1\n1,0.08\n",
+            "plots/unet.csv": b"epoch,validation_skill\n1,0.08\n",
             "plots/unet_seconds.csv": b"epoch,seconds\n1,60\n",
             "metrics/evaluate.json": json.dumps(figures(0.2 + 0.01 * run.params.seed)).encode(),
         }

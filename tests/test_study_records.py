@@ -116,7 +116,7 @@ def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path):
         return digest
 
     outputs = {
-        "plots/unet.csv": put(b"epoch,validation_l1\n1,0.08\n2,0.07\n"),
+        "plots/unet.csv": put(b"epoch,validation_skill\n1,0.08\n2,0.07\n"),
         "plots/unet_seconds.csv": put(b"epoch,seconds\n1,60\n2,60\n"),
         "plots/grid.png": put(b"a grid"),
         "plots/before_after.gif": put(b"an animation"),
@@ -128,7 +128,7 @@ def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path):
     table = Table(found)
     html = page.build(found, table, [], [0], [])
     assert html.count("data:image/svg+xml") == 1
-    assert "L1 (lower is better) against minutes" in html
+    assert "skill against minutes" in html
     assert "data:image/png;base64,YSBncmlk" in html
     assert html.count("data:image/gif") == 1
     assert json.dumps(found[0].experiment.output("plots/nothing.csv")) == "null"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline import models, params, train_gan
+from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.networks.classifier import Classifier
@@ -67,6 +68,16 @@ def test_without_an_adversary_none_is_built_and_its_columns_are_empty(tmp_path, 
     rows = pd.read_csv(tmp_path / "plots/gan.csv")
     assert rows[["adversarial", "discriminator_real", "discriminator_fake"]].isna().all(axis=None)
     assert rows[["train_l1", "train_edges", "paleness", "validation_l1"]].notna().all(axis=None)
+
+
+def test_skill_says_how_much_of_the_l1_of_grey_is_gone(tmp_path, monkeypatch):
+    settings, _ = ready(tmp_path, monkeypatch, {}, epochs=1)
+    monkeypatch.setattr(train_gan.colouriser, "CHUNK", 5)  # of 16 pictures
+    train_gan.run(settings)
+    pictures = store.read(train_gan.colouriser.TARGET, "validation").pictures
+    grey = np.abs(rgb_to_l_ab(bytes_to_rgb(pictures))[1]).mean()
+    rows = pd.read_csv(tmp_path / "plots/gan.csv")
+    assert rows["validation_skill"].to_numpy() == pytest.approx(1 - rows["validation_l1"] / grey, abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0, 1])

@@ -161,7 +161,7 @@ def _by_images(table: Table, part: str, setting: str, target: str) -> list[Pictu
 
 
 def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Picture]:
-    """L1 on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
+    """Skill on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
     series = {}
     images = max(table.values("images", part=part, setting=setting, target=target))
     for cell in table.select(part=part, setting=setting, target=target, images=images):
@@ -171,17 +171,17 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
             series[cell.encoder] = pd.Series(sum(curve.to_numpy() for curve in curves) / len(curves), index=index)
     if not series:
         return []
-    drawn = charts.curves(series, "minutes of the U-Net's training", "L1 on the validation pictures")
-    caption = f"{target}, {setting}, {claims.count(images)}: L1 (lower is better) against minutes, by encoder."
+    drawn = charts.curves(series, "minutes of the U-Net's training", "the U-Net's skill on the validation pictures")
+    caption = f"{target}, {setting}, {claims.count(images)}: skill against minutes, by encoder."
     return [Picture(_url(drawn, "svg+xml"), caption + " What pretraining the encoder took is not in it.")]
 
 
 def _curve(record: Record) -> pd.Series | None:
-    """L1 on validation by minutes."""
+    """Skill on validation by minutes."""
     rows, clock = (cache.table(record.experiment, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
     if rows is None or clock is None or len(rows) != len(clock):
         return None
-    return pd.Series(rows["validation_l1"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
+    return pd.Series(rows["validation_skill"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
 
 
 def _beside(table: Table, part: str) -> list[Picture]:

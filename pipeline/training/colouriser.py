@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from torch import Tensor, nn
 
 from pipeline import metrics, models
-from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
+from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.files import write_all
@@ -19,6 +20,7 @@ from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
 from pipeline.training.history import History, clock
 
 TARGET, UNLABELLED = Path("data/target"), Path("data/unlabelled")
+CHUNK = 250  # pictures that are looked at together
 
 
 def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
@@ -61,10 +63,21 @@ def colourfulness(learner: Learner) -> Tensor:
 MEASURES = {"validation_l1": l1, "validation_colourfulness": colourfulness}
 
 
+def grey_l1() -> float:
+    """What `l1` of the validation pictures is if they are left grey."""
+    pictures = store.read(TARGET, "validation").pictures
+    total = 0.0
+    for start in range(0, len(pictures), CHUNK):
+        _, ab = rgb_to_l_ab(bytes_to_rgb(np.array(pictures[start : start + CHUNK])))
+        total += np.abs(ab).mean(axis=(1, 2, 3)).sum()
+    return total / len(pictures)
+
+
 def save(name: str, network: nn.Module, history: History, params: Params, **about: Any) -> None:
     """Write plots/NAME.csv and plots/NAME_seconds.csv, a row an epoch, and models/NAME.safetensors."""
     columns = ["epoch", *history.parts, *history.measures]
     rows, seconds = pd.DataFrame(history.rows, columns=columns), clock(history.seconds)
+    rows["validation_skill"] = 1 - rows["validation_l1"] / grey_l1()
     write_all(
         {
             Path(f"plots/{name}.csv"): lambda path: rows.to_csv(path, index=False, lineterminator="\n"),
