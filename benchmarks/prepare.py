@@ -1,6 +1,6 @@
 """Preparing a folder of many pictures, beside decoding them: `python benchmarks/prepare.py [--number 100000]`.
 
-Makes so many small JPEGs, no two alike, in a temporary folder; decodes a part of them on all cores, with nothing else
+Makes so many JPEGs of photographs' usual size on the web, no two alike, in a temporary folder; decodes a part of them on all cores, with nothing else
 done, before and after; and prepares the folder by the command `download target` in between. Prints pictures a second
 and, on Linux, the memory that the command's processes hold together at most, beside that for a few pictures: the rest
 of it is libraries. What grows is, for each picture, its path, its class, its split, and 256 bytes by which copies
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import yaml
-from PIL import Image
+from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -28,14 +28,14 @@ from pipeline.datasets import folder as pictures_folder
 from pipeline.datasets import photos, workers
 
 ROOT = Path(__file__).parents[1]
-WIDTH, HEIGHT = 128, 96
+WIDTH, HEIGHT = 500, 375  # as most of ImageNet's
 FEW = 600  # pictures, enough for all processes to be started
 DECODED = 20_000  # pictures that are decoded before and after
 INTERVAL = 0.25  # seconds between two looks at the memory
 
 
 def make(folder: Path, number: int) -> None:
-    """Write so many JPEGs of a few kB, in folders of a thousand: parts of photographs in colours of their own."""
+    """Write so many JPEGs, in folders of a thousand: parts of photographs in colours of their own."""
     folder.mkdir()
     for start in range(0, number, 1000):
         (folder / f"{start // 1000:04}").mkdir()
@@ -48,8 +48,9 @@ _photographs: list[np.ndarray] = []
 
 def _make_one(folder: Path, index: int) -> None:
     if not _photographs:
-        names = photos.PHOTOGRAPHS
-        _photographs.extend(np.asarray(photos.load(name).reduce(2), np.int16) for name in names)
+        larger = (WIDTH * 5 // 4, HEIGHT * 5 // 4)
+        scaled = (ImageOps.fit(photos.load(name), larger) for name in photos.PHOTOGRAPHS)
+        _photographs.extend(np.asarray(picture, np.int16) for picture in scaled)
     generator = np.random.default_rng(index)
     photograph = _photographs[index % len(_photographs)]
     row, column = (
@@ -57,8 +58,8 @@ def _make_one(folder: Path, index: int) -> None:
     )
     part = photograph[row : row + HEIGHT, column : column + WIDTH]
     shades = Image.fromarray(generator.integers(0, 256, (3, 4, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.BICUBIC)
-    picture = (part // 2 + np.asarray(shades, np.int16) // 2).astype(np.uint8)
-    Image.fromarray(picture).save(folder / f"{index // 1000:04}" / f"{index}.jpg", quality=85)
+    picture = ((3 * part + np.asarray(shades, np.int16)) // 4).astype(np.uint8)
+    Image.fromarray(picture).save(folder / f"{index // 1000:04}" / f"{index}.jpg", quality=90)
 
 
 def decode(path: Path) -> None:

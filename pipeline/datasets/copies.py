@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from pipeline.datasets.crop import square
 
 SIDE = 64  # pixels of the square by which a picture is known, whatever its size
 CELLS = 8  # along each side of the coarse look by which copies are found
@@ -24,9 +26,9 @@ def fingerprint(picture: Image.Image) -> tuple[str, np.ndarray]:
     Args:
         picture: the right way up, RGB; what lies outside its middle square does not count.
     """
-    square = ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS)
-    look = (np.asarray(square.resize((CELLS, CELLS), Image.Resampling.BOX), np.int16) - 128).astype(np.int8)
-    return hashlib.sha256(square.tobytes()).hexdigest(), look
+    known = square(picture, SIDE, Image.Resampling.BILINEAR)  # of which nothing but cells is looked at
+    look = (np.asarray(known.resize((CELLS, CELLS), Image.Resampling.BOX), np.int16) - 128).astype(np.int8)
+    return hashlib.sha256(known.tobytes()).hexdigest(), look
 
 
 def originals(digests: Sequence[str] | np.ndarray, looks: np.ndarray) -> np.ndarray:

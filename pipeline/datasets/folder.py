@@ -8,10 +8,11 @@ from stat import S_ISDIR
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets import copies, layout, workers
+from pipeline.datasets.crop import square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.store import Split
 from pipeline.errors import PipelineError, printable
@@ -105,17 +106,12 @@ def load(path: Path, size: int) -> np.ndarray:
     Raises:
         Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest.
     """
-    return _fit(_open(path, size), size)
+    return np.asarray(square(_open(path, size), size))
 
 
 def _open(path: Path, size: int) -> Image.Image:
-    # Only JPEGs so large that no difference is seen are decoded at less than their size: see `copies`.
-    page = reading.read(path, smallest=max(2 * size, 8 * copies.SIDE)).pages[0]
+    page = reading.read(path, smallest=2 * size).pages[0]  # a JPEG of more is decoded at a fraction of its size
     return tones.to_rgb(page)
-
-
-def _fit(picture: Image.Image, size: int) -> np.ndarray:
-    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
 
 
 def _load_all(paths: Sequence[Path], pictures: Pictures, size: int) -> tuple[list[Path], np.ndarray]:
@@ -142,11 +138,10 @@ def _load_all(paths: Sequence[Path], pictures: Pictures, size: int) -> tuple[lis
 def _show(path: Path, size: int) -> Shown | str:
     """What a file shows, or why it cannot be read."""
     try:
-        picture = _open(path, size)
-        pixels = _fit(picture, size)
-        # At that size, the square by which a picture is known is the same: scaling large ones takes the longest.
-        square = Image.fromarray(pixels) if size == copies.SIDE else picture
-        return Shown(*copies.fingerprint(square), pixels)
+        picture = known = _open(path, max(size, copies.SIDE))
+        if size > copies.SIDE:  # at another fraction it would be another picture to `copies`
+            known = _open(path, copies.SIDE)
+        return Shown(*copies.fingerprint(known), np.asarray(square(picture, size)))
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return reading.reason(error)
 

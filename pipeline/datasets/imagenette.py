@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pipeline.datasets import archive, workers
+from pipeline.datasets.crop import square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.splits import cut_validation, shuffled
 from pipeline.datasets.store import Split
@@ -73,7 +74,6 @@ def _show(file: tuple[str, bytes], size: int) -> tuple[str, np.ndarray | str]:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as picture:
             if picture.width * picture.height > PIXELS:
                 return name, f"has {picture.width}×{picture.height} pixels, allowed: {PIXELS:,}"
-            fitted = ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-            return name, np.asarray(fitted)
+            return name, np.asarray(square(picture.convert("RGB"), size))
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return name, reading.reason(error)
