@@ -1,10 +1,10 @@
 """Preparing a folder of many pictures, beside decoding them: `python benchmarks/prepare.py [--number 100000]`.
 
-Makes so many JPEGs of photographs' usual size on the web, no two alike, in a temporary folder; decodes a part of them on all cores, with nothing else
-done, before and after; and prepares the folder by the command `download target` in between. Prints pictures a second
-and, on Linux, the memory that the command's processes hold together at most, beside that for a few pictures: the rest
-of it is libraries. What grows is, for each picture, its path, its class, its split, and 256 bytes by which copies
-are found.
+Makes so many JPEGs of 500×375 pixels, no two alike, in a temporary folder; decodes a part of them on all cores, with
+nothing else done, before and after; and prepares the folder by the command `download target` in between. Prints
+pictures a second and, on Linux, the memory that the command's processes hold together at most, beside that for a few
+pictures: the rest of it is libraries. What grows is, for each picture, its path, its class, its split, and 256 bytes by
+which copies are found.
 """
 
 import argparse
