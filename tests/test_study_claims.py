@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.study import claims, records
+from pipeline.study import claims, plan, records
 from pipeline.study.cells import Table
 from tests import studies
-from tests.studies import part, study
+from tests.studies import experiment, figures, interval, part, study
 
 
 def said(skill, parts=None, seeds=(0, 1, 2), gan=False, kind=None):
@@ -76,8 +76,29 @@ def test_whether_an_encoder_brings_more_where_there_are_fewer_pictures(few, many
 
 def test_settings_are_compared_with_the_first():
     parts = {"a": part(("1",), (8000,), plain={}, frozen={"unet.encoder_learning_rate": 0})}
-    (sentence,) = said(lambda run: 0.2 if run.params.unet.encoder_learning_rate else 0.1, parts, kind="settings")
+
+    def skill(run):
+        return 0.2 if run.params.unet.encoder_learning_rate else 0.1
+
+    (sentence,) = said(skill, parts, kind="settings")
     assert "an encoder of cifar10 (the same): frozen has less skill than plain: by 0.100 (0.09" in sentence
+    _, gan = said(skill, parts, gan=True, kind="settings")
+    assert "beside plain, the GAN frozen has less skill (0.100, 0.09" in gan
+
+
+def test_gans_on_the_same_unet_are_compared_and_the_unet_is_not():
+    parts = {"a": part(("1",), (8000,), whole={}, **{"without adversary": {"gan.adversarial_weight": 0}})}
+    base = study(parts)
+
+    def found(run):
+        gan = interval("skill", 0.09 if run.params.gan.adversarial_weight else 0.12) | interval("judge_fd", 0.03)
+        return experiment(run, {**figures(0.2), "unet": figures(0.2)["unet"] | interval("skill", 0.2, 0), "gan": gan})
+
+    planned = plan.runs(base)
+    table = Table(records.gather(planned, [found(run) for run in planned], studies.CODE, {}))
+    (sentence,) = [claim.sentence for claim in claims.all_claims(table) if claim.kind == "settings"]
+    assert "beside whole, the GAN without adversary has more skill (0.030, 0.02" in sentence
+    assert "and pictures that are not clearly more or less like the real ones to the judge (0.000, " in sentence
 
 
 def test_the_gan_is_compared_with_the_unet_and_with_the_plainest_way_to_lively_colours():

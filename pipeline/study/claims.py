@@ -3,6 +3,7 @@
 A difference is claimed if its interval is on one side of 0; else the sentence says that none is clear.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -138,21 +139,22 @@ def _brought(table: Table, cell: Cell) -> dict[int, intervals.Figure]:
 
 
 def _settings(table: Table, part: str) -> list[Claim]:
-    """What does each setting bring beside the first one?"""
+    """What does each setting bring the U-Net, and the GAN, beside the first one?"""
     first, *others = table.values("setting", part=part)
     found = []
     for setting in others:
         for cell in table.select(part=part, setting=setting):
-            most = max(table.values("images", part=part, setting=setting, target=cell.target))
-            brought = table.difference(cell, cell._replace(setting=first), *SKILL)
-            if cell.images != most or not brought:
+            if cell.images != max(table.values("images", part=part, setting=setting, target=cell.target)):
                 continue
-            verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
-            sentence = (
-                f"On {cell.target} with {count(cell.images)} and an encoder of {named(cell)}: {setting} "
-                f"{verb[brought.sign]} {first}: by {bracketed(brought)}."
-            )
-            found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
+            base = cell._replace(setting=first)
+            brought = table.difference(cell, base, *SKILL)
+            start = f"On {cell.target} with {count(cell.images)} and an encoder of {named(cell)}"
+            if brought and (brought.low or brought.high):  # or it is the same U-Net
+                verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
+                sentence = f"{start}: {setting} {verb[brought.sign]} {first}: by {bracketed(brought)}."
+                found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
+            differences = {metric: table.difference(cell, base, "gan", metric) for metric in GAN}
+            found += _gan_claim("settings", cell, first, differences, f"{start}: beside {first}, the GAN {setting}")
     return found
 
 
@@ -174,15 +176,22 @@ def _gan(table: Table, part: str) -> list[Claim]:
         if cell.images != max(table.values("images", part=part, setting=cell.setting, target=cell.target)):
             continue
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
-            means = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in GAN}
-            brought = {metric: mean for metric, mean in means.items() if mean}
-            if not brought:
-                continue
-            said = [f"{_in_words(metric, difference)} ({amount(difference)})" for metric, difference in brought.items()]
-            sentence = f"{where(table, cell)}, encoder of {named(cell)}: beside {name}, the GAN has {listed(said)}."
-            differences = {f"gan.{metric}": difference for metric, difference in brought.items()}
-            found.append(Claim("gan", cell, other, differences, sentence))
+            differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in GAN}
+            start = f"{where(table, cell)}, encoder of {named(cell)}: beside {name}, the GAN"
+            found += _gan_claim("gan", cell, other, differences, start)
     return found
+
+
+def _gan_claim(
+    kind: str, cell: Cell, against: str, differences: Mapping[str, Interval | None], start: str
+) -> list[Claim]:
+    """What a GAN has beside something else, as a sentence with that start; none where nothing was measured."""
+    brought = {metric: difference for metric, difference in differences.items() if difference}
+    if not brought:
+        return []
+    said = [f"{_in_words(metric, difference)} ({amount(difference)})" for metric, difference in brought.items()]
+    named_differences = {f"gan.{metric}": difference for metric, difference in brought.items()}
+    return [Claim(kind, cell, against, named_differences, f"{start} has {listed(said)}.")]
 
 
 def _in_words(metric: str, difference: Interval) -> str:
