@@ -179,7 +179,7 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
 def _curve(record: Record) -> pd.Series | None:
     """Skill on validation by minutes."""
     rows, clock = (cache.table(record.experiment, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
-    if rows is None or clock is None or len(rows) != len(clock):
+    if rows is None or clock is None or len(rows) != len(clock) or "validation_skill" not in rows:
         return None
     return pd.Series(rows["validation_skill"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
 
