@@ -46,12 +46,13 @@ class Grid:
 
 @dataclass
 class Section:
-    """A part of the study on the page."""
+    """A part of the study on the page; `every` are the tables of all figures, which are folded away."""
 
     title: str
     claims: list[Claim]
     grids: list[Grid] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    every: list[Grid] = field(default_factory=list)
 
 
 def build(
@@ -122,7 +123,7 @@ def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) ->
     for cell in _largest(table, part):
         if table.figures(cell, "gan", "skill"):
             section.grids.append(_colourisers(table, cell))
-    section.grids += _unets(table, part)
+    section.every += _unets(table, part)
     section.pictures += _drawings(table, part, room)
     return section
 
@@ -137,7 +138,7 @@ def _largest(table: Table, part: str) -> list[Cell]:
 
 
 def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
-    """The U-Net's skill: targets down, encoders across."""
+    """The U-Net's skill: targets down, encoders across; nothing, if none of it is measured."""
     encoders = table.values("encoder", part=part, setting=setting)
     rows = []
     for target in table.values("target", part=part, setting=setting):
@@ -145,6 +146,8 @@ def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
         cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
         values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
         rows.append((f"{target}, {claims.count(images)}", values))
+    if not any(isinstance(value, Interval) for _, values in rows for value in values):
+        return []
     return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", encoders, rows)]
 
 
