@@ -4,6 +4,7 @@ Of one picture alone only greys are told: its colours may well be of one hue, as
 """
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets.store import Split
@@ -45,8 +46,12 @@ def chroma(pictures: np.ndarray) -> np.ndarray:
 
 def coloured(split: Split) -> np.ndarray:
     """Which pictures of a split are not grey, indices, int64."""
-    blocks = (split.pictures[start : start + BLOCK] for start in range(0, len(split.labels), BLOCK))
-    return np.flatnonzero(np.concatenate([np.empty(0), *(chroma(block) for block in blocks)]) >= LEAST)
+    found = [np.empty(0)]
+    with tqdm(total=len(split.labels), desc="finding greys", unit=" pictures", leave=False, disable=None) as bar:
+        for start in range(0, len(split.labels), BLOCK):
+            found.append(chroma(split.pictures[start : start + BLOCK]))
+            bar.update(len(found[-1]))
+    return np.flatnonzero(np.concatenate(found) >= LEAST)
 
 
 def require(pictures: np.ndarray, what: str) -> None:

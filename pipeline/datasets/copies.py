@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from pipeline.datasets.crop import square
 
@@ -49,12 +50,14 @@ def originals(digests: Sequence[str] | np.ndarray, looks: np.ndarray) -> np.ndar
     contrasts = np.concatenate([_contrasts(looks[start : start + BLOCK]) for start in range(0, len(looks), BLOCK)])
     different = np.flatnonzero((found == np.arange(len(found))) & (contrasts > 0))  # flat ones look like no other
     kept = different[:0]
-    for start, stop in _generations(len(different)):
-        new = different[start:stop]
-        _follow(found, looks, contrasts, new, kept)
-        new = new[found[new] == new]
-        _follow(found, looks, contrasts, new, new)
-        kept = np.concatenate([kept, new[found[new] == new]])
+    with tqdm(total=len(different), desc="finding copies", unit=" pictures", leave=False, disable=None) as bar:
+        for start, stop in _generations(len(different)):
+            new = different[start:stop]
+            _follow(found, looks, contrasts, new, kept)
+            left = new[found[new] == new]
+            _follow(found, looks, contrasts, left, left)
+            kept = np.concatenate([kept, left[found[left] == left]])
+            bar.update(len(new))
     return found[found]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from pipeline.datasets import archive, workers
 from pipeline.datasets.crop import square
@@ -34,6 +35,7 @@ SPLITS = {"train": "train", "val": "test"}  # the published validation pictures 
 PICTURE = re.compile(rf"({'|'.join(SPLITS)})/({'|'.join(WORDNET)})/[\w.-]+\.JPEG")
 NAMES = re.compile(rf"{PICTURE.pattern}|noisy_imagenette\.csv")
 FILE = archive.Member(2_000_000)  # the list of noisy labels is the largest
+PICTURES = 13_394
 FILES = 20_000
 PIXELS = 4_000_000  # of a picture
 
@@ -54,7 +56,9 @@ def read(path: Path, size: int, scratch: Path) -> dict[str, Split]:
     pictures = {split: Pictures(scratch, size) for split in SPLITS.values()}
     labels: dict[str, list[int]] = {split: [] for split in pictures}
     files = (file for file in archive.files(path, FOLDER, NAMES, FILE, FILES) if PICTURE.fullmatch(file[0]))
-    for name, shown in workers.each(partial(_show, size=size), files):
+    shown_files = workers.each(partial(_show, size=size), files)
+    bar = tqdm(shown_files, total=PICTURES, desc="reading", unit=" pictures", leave=False, disable=None)
+    for name, shown in bar:
         if isinstance(shown, str):
             raise PipelineError(f"{path}: {name}: {shown}; {archive.WAY_OUT}")
         folder, kind, _ = name.split("/")

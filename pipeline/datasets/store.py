@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline.errors import PipelineError
 from pipeline.files import keep
@@ -105,8 +106,11 @@ def _save(path: Path, pictures: np.ndarray) -> None:
     with path.open("wb") as file:
         about = {"descr": "|u1", "fortran_order": False, "shape": tuple(pictures.shape)}
         np.lib.format.write_array_header_1_0(file, about)
-        for start in range(0, len(pictures), BLOCK):
-            file.write(np.ascontiguousarray(pictures[start : start + BLOCK]).data)
+        with tqdm(total=len(pictures), desc="writing", unit=" pictures", leave=False, disable=None) as bar:
+            for start in range(0, len(pictures), BLOCK):
+                block = np.ascontiguousarray(pictures[start : start + BLOCK])
+                file.write(block.data)
+                bar.update(len(block))
 
 
 def files(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from pipeline.datasets import colours, copies, workers
 from pipeline.datasets.scratch import Pictures
@@ -84,6 +85,7 @@ def _coloured(shown: Iterable[Shown], left_out: Counter[str]) -> Iterator[Shown]
 
 def _stored(shown: Iterator[Shown], number: int, stored: Pictures) -> Iterator[Shown]:
     """The next so many, each of which is stored."""
-    for one in islice(shown, number):
+    wanted = islice(shown, number)
+    for one in tqdm(wanted, total=number, desc="choosing", unit=" pictures", leave=False, disable=None):
         stored.append(one.pixels)
         yield one
