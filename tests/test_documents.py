@@ -1,0 +1,130 @@
+"""Every command in the documents is one that there is, with options that it takes."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.cli import parse_args
+from typer.main import get_command
+
+from pipeline import cli, command, params
+from pipeline.study.plan import override
+
+DOCUMENTS = [
+    Path("README.md"),
+    Path("CONTRIBUTING.md"),
+    Path("data/folder/README.md"),
+    *sorted(Path("docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```sh\n(.*?)^```|((?:^ {4}\S[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+COMMENT, APART, REDIRECTED = re.compile(r"\s+#.*"), re.compile(r"\s(?:&&|[|;])\s"), re.compile(r">\s*\S+")
+OURS = "colourgan", "dvc", "make", "pip", "py", "python", "srun", "torchrun"
+NOT_YET = {"case=stripes"}  # CONTRIBUTING.md adds it
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Document and command, of all that are in blocks or in running text."""
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        lines = [line for block in BLOCK.findall(text) for line in "".join(block).splitlines()]
+        for line in (*lines, *INLINE.findall(text)):
+            for part in APART.split(COMMENT.sub("", line)):
+                words = REDIRECTED.sub("", part).split()
+                if len(words) > 1 and words[0] in OURS:
+                    yield path.name, " ".join(words)
+
+
+def parse(group, words: list[str]) -> None:
+    """Have a Typer program take a command line apart, and not run it."""
+    context = group.make_context(group.name, list(words))
+    if hasattr(group, "resolve_command"):
+        _, below, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+        parse(below, rest)
+
+
+def check_python(words: list[str]) -> None:
+    match words:
+        case ["-m", "pipeline", *rest]:
+            parse(get_command(cli.app), rest)
+        case ["-m", "pip", *rest]:
+            check_pip(rest)
+        case ["-m", "pytest", *rest]:
+            assert all(Path(path).exists() for path in rest)
+        case ["-m", "venv", _]:
+            pass
+        case ["-m", module, *rest]:
+            check_python([f"{module.replace('.', '/')}.py", *rest])
+        case [script, *rest]:
+            source = Path(script).read_text(encoding="utf-8")
+            for option in rest:
+                assert not option.startswith("--") or f'"{option}"' in source, option
+
+
+def check_dvc(words: list[str]) -> None:
+    given = parse_args([word for word in words if word not in ("-S", "…")] if "…" in words else words)
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if words[0] == "repro" or words[:2] == ["exp", "run"]:
+        assert {target.partition("@")[0] for target in given.targets or ()} <= set(stages)
+    for setting in getattr(given, "set_param", None) or ():
+        name, _, value = setting.partition("=")
+        for one in value.split(",") if given.queue else [value]:
+            if setting not in NOT_YET:
+                override(params.load(), {name: one if name == "case" else yaml.safe_load(one)}, setting)
+
+
+def check_pip(words: list[str]) -> None:
+    extras = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for extra in re.findall(r"\.\[(\w+)\]", " ".join(words)):
+        assert extra in extras
+
+
+def check_make(words: list[str]) -> None:
+    targets = re.findall(r"^([\w.]+):", Path("Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert words[0] in targets or "=" in words[0]
+
+
+def check(line: str) -> None:
+    program, *words = shlex.split(line)
+    match program:
+        case "python" | "py":
+            check_python(words)
+        case "torchrun":
+            check_python(words[words.index("-m") :])
+        case "srun":
+            check_python(words[words.index("python") + 1 :])
+        case "colourgan":
+            parse(get_command(command.app), words)
+        case "dvc":
+            check_dvc(words)
+        case "pip":
+            check_pip(words)
+        case "make":
+            check_make(words)
+
+
+@pytest.mark.parametrize(("document", "line"), sorted(set(commands())))
+def test_a_command_in_a_document_is_one_that_there_is(document, line):
+    check(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("python -m pipeline train-net", "python -m pipeline export --quarter", "python benchmarks/none.py"),
+        *("python benchmarks/growth.py --none", "dvc repro train", "dvc exp run -S unet.epoch=3", "dvc exp walk"),
+        *("dvc exp run -S case=3", "make tea", "pip install '.[tea]'", "colourgan --pale photo.jpg"),
+        "torchrun --nproc-per-node 2 -m pipeline train",
+    ],
+)
+def test_and_one_that_there_is_not_is_found(line):
+    with pytest.raises((Exception, SystemExit)):  # each program refuses in its own way
+        check(line)
+
+
+def test_most_commands_are_found():
+    assert len(set(commands())) > 50
