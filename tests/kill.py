@@ -40,8 +40,10 @@ def tiny(folder: Path) -> dict[str, Any]:
     params = small()
     params |= {"case": "folder"}
     params["datasets"]["folder"] = {"path": str(folder), "size": 16}
-    for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
+    for section in params["pretrain"].values():
         section |= {"epochs": 40, "batch_size": 4}  # of 32×32, so 16 of these
+    for section in (params["unet"], params["gan"]):
+        section |= {"epochs": 8, "batch_size": 4}
     return params
 
 

@@ -38,9 +38,11 @@ OUTPUTS = {
 def small() -> dict[str, Any]:
     """params.yaml with little to do, on the photographs that installed packages carry; there is no user's folder."""
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params |= {"case": "photos", "images": 600}
-    for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
-        section |= {"epochs": 2, "batch_size": 24}
+    params |= {"case": "photos", "images": 240}
+    for section in params["pretrain"].values():
+        section |= {"epochs": 2, "batch_size": 96}
+    for section in (params["unet"], params["gan"]):
+        section |= {"epochs": 2, "batch_size": 12}
     params["datasets"]["folder"] = {"path": "mine", "size": 16}
     params["evaluate"] |= {"resamples": 100, "grid": 3}
     return params
