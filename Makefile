@@ -42,9 +42,10 @@ demo: install ## Run the whole study, in a copy of its own in demo/, on photogra
 	@cd demo && python -m pipeline report
 	@echo "All of these are in the folder demo."
 
-test: install ## Check the style and run the tests
+test: install ## Check style and types and run the tests
 	$(INSIDE) -m ruff check .
 	$(INSIDE) -m ruff format --check .
+	$(INSIDE) -m mypy
 	$(INSIDE) -m pytest
 
 bench: install ## Compare the recipe with the tutorial's, take ingredients out, watch what grows: hours, after `dvc repro`

@@ -25,7 +25,7 @@ def colourgan() -> None:
     _run("pipeline.command", "colourgan")
 
 
-def _run(module: str, name: str) -> NoReturn:
+def _run(module: str, name: str) -> None:
     """Run a module's `app`; what the user can mend ends in one line and an exit code that is not 0."""
     try:
         environment.settle()
@@ -38,7 +38,7 @@ def _run(module: str, name: str) -> NoReturn:
     except OSError as error:  # of which no command spoke
         _end(1, f"{error.filename or 'output'}: {error.strerror or error}")
     except SystemExit as end:
-        _end(end.code)
+        _end(end.code if isinstance(end.code, int) else int(end.code is not None))
     except Exception as error:
         if not (line := environment.import_failure(error)):
             raise
@@ -49,7 +49,7 @@ def _end(code: int, line: str | None = None) -> NoReturn:
     """Write what was printed, and a line about what is wrong."""
     if line:
         print(f"error: {printable(line)}", file=sys.stderr)
-    output = sys.__stdout__  # Typer may have put another, which keeps quiet, in the place of sys.stdout
+    output = sys.__stdout__ or sys.stdout  # Typer may have put another, which keeps quiet, in the place of sys.stdout
     try:
         output.flush()
     except OSError as error:

@@ -30,8 +30,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError):
         reason, way_out = "no computer is known by this name", "give an address of this computer, such as 127.0.0.1"
     except OSError as error:
-        reason = error.strerror.partition(" (")[0]
-        way_out = WAYS_OUT.get(error.errno, "give another --port, or a --host of this computer")
+        reason = str(error.strerror).partition(" (")[0]
+        way_out = WAYS_OUT.get(error.errno or 0, "give another --port, or a --host of this computer")
     raise PipelineError(f"--host {host} --port {port}: {reason}; {way_out}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError, Stopped, Unread, ran_out_of_memory
 class Commands(TyperGroup):
     """The commands as one; Ctrl-C, and output that nobody reads any more, end each in the same way."""
 
-    def invoke(self, ctx: typer.Context) -> None:
+    def invoke(self, ctx: Any) -> None:
         """Run the command that was asked for."""
         try:
             super().invoke(ctx)
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
             ) from None
 
 
-QUIET = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
+QUIET: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 
 app = typer.Typer(
     cls=Commands,
@@ -235,7 +235,9 @@ app.add_typer(study, name="study")
 
 
 @study.command(name="run")
-def study_run(dry: Annotated[bool, typer.Option("--dry", help="Only list what would be run, and how long.")] = False):
+def study_run(
+    dry: Annotated[bool, typer.Option("--dry", help="Only list what would be run, and how long.")] = False,
+) -> None:
     """Train and measure, through DVC, what the study lacks; the same command goes on after any stop."""
     from pipeline.study import run
 

@@ -11,12 +11,15 @@ former, a photograph is coloured with the latter alone, without waiting for torc
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace
 
-Array = TypeVar("Array")  # torch.Tensor or np.ndarray, of floats where nothing else is said
+if TYPE_CHECKING:
+    import torch
+
+Array = TypeVar("Array", "torch.Tensor", np.ndarray)  # of floats where nothing else is said
 
 AB_SCALE = 110.0
 BISECTIONS = 4  # to within a sixteenth of a colour's chroma
@@ -130,8 +133,10 @@ def _lower_chroma(l: Array, a: Array, b: Array) -> Array:  # noqa: E741
     return grey + (outside - grey) / _where(up > down, up, down).clip(1)
 
 
-def _within_srgb(linear: Array) -> Array:
-    return (linear >= 0).all(axis=1) & (linear <= 1).all(axis=1)
+def _within_srgb(linear: Array) -> Any:
+    """Whether each pixel's channels are in [0, 1]: bool (N, H, W), of the same kind."""
+    xp = array_namespace(linear)
+    return xp.all((linear >= 0) & (linear <= 1), axis=1)
 
 
 def _l_ab_to_linear(l: Array, ab: Array) -> Array:  # noqa: E741

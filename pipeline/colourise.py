@@ -112,11 +112,12 @@ class Colouriser:
         """A small copy, (1, h, w) in [-1, 1], of which nothing comes from pixels that alpha hides."""
         sides = picture.opaque.size
         scale = min(1, self.size / min(sides), self.size * LONGEST / max(sides))
-        smaller = (self.network.shape or tuple(max(1, round(side * scale)) for side in sides[::-1]))[::-1]
+        across, down = (max(1, round(side * scale)) for side in sides)
+        smaller = self.network.shape[::-1] if self.network.shape else (across, down)
         opaque = tones.to_8_bits(picture.opaque)
         if not picture.alpha:
             return _lightness(_shrink(opaque, smaller))
-        _, clearest = picture.alpha.getextrema()
+        clearest = int(np.asarray(picture.alpha).max())
         weight = picture.alpha.point([min(255, 255 * alpha // max(1, clearest)) for alpha in range(256)])
         weighted = Image.merge(f"{opaque.mode}A", (*opaque.split(), weight))
         *_, seen = (shrunk := _shrink(weighted, smaller)).split()
@@ -127,7 +128,7 @@ class Colouriser:
         alike = defaultdict(list)
         for index, l in enumerate(seen):  # noqa: E741
             alike[l.shape].append(index)
-        painted = {}
+        painted: dict[int, np.ndarray] = {}
         for indices in alike.values():
             batch = self.network(np.stack([seen[index] for index in indices]))
             if not (np.abs(batch) <= LOUDEST).all():

@@ -4,7 +4,7 @@ import sys
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 class Commands(cli.Commands):
     """The commands; what begins with none of their names is the photographs to colour."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `colour` before them."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts} | self.commands.keys()
         return super().parse_args(ctx, ["colour", *args] if args and args[0] not in own else args)

@@ -81,7 +81,8 @@ def plan(photos: Sequence[Path], out: Path | None, suffix: str | None = None) ->
     Raises:
         PipelineError: there is no such photograph, a folder has none, one would be replaced, or two become one file.
     """
-    planned, found, sources = Plan({}, {}, set(), {out} if out else set()), defaultdict(list), {}
+    planned = Plan({}, {}, set(), {out} if out else set())
+    found, sources = defaultdict[Path, list[Found]](list), dict[Path, Path]()
     for photo in photos:
         for one in _find(photo, out, planned):
             found[_entry(one.source)].append(one)
@@ -142,7 +143,7 @@ def _find(photo: Path, out: Path | None, planned: Plan) -> Iterator[Found]:
     except OSError as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and not photo.is_symlink():
             raise PipelineError(f"{photo}: no such photograph or folder; give one that exists") from None
-        planned.failed[photo] = BROKEN if isinstance(error, FileNotFoundError) else error.strerror
+        planned.failed[photo] = BROKEN if isinstance(error, FileNotFoundError) else str(error.strerror)
         return
     if stat.S_ISREG(mode):
         yield Found(Path(photo.name), photo, out or photo.parent)

@@ -103,8 +103,8 @@ def _find_place() -> Place | None:
 
 def first_host(hosts: str) -> str:
     """Of a list of hosts as Slurm writes it, such as gpu[03-06,09],login → gpu03."""
-    name, number = re.match(r"([^\[,]*)(?:\[(\d+))?", hosts).groups("")
-    return name + number
+    found = re.match(r"([^\[,]*)(?:\[(\d+))?", hosts)  # which any text has
+    return "".join(found.groups("")) if found else hosts
 
 
 def without_network() -> None:

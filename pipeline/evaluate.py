@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from pipeline import levels, metrics, models, perceptual, plots, report
@@ -18,6 +18,7 @@ from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import archive, colours, store
 from pipeline.errors import PipelineError
 from pipeline.files import sha256, write_all
+from pipeline.networks.classifier import Classifier
 from pipeline.params import Evaluate, Params
 from pipeline.results import Measurements, with_intervals
 from pipeline.training import processes
@@ -42,7 +43,8 @@ def run(params: Params) -> None:
     test = store.read(TARGET, "test")
     if len(test.pictures) < 2:
         raise PipelineError(f"{TARGET}: given {len(test.pictures)} test picture, needed at least 2; add pictures")
-    colourisers, unet = {}, {}
+    colourisers: dict[str, Colouriser] = {}
+    unet: dict[str, Any] = {}
     for name in ("unet", "gan"):
         colourisers[name], unet = load_colouriser(name, about["name"])
     if not unet.get("gan", {}).get("epochs", 1):  # the last one loaded says how long it was trained as a GAN
@@ -73,7 +75,9 @@ def run(params: Params) -> None:
     pictures = draw(test.pictures[: params.evaluate.grid], paint)
     title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
     errors = {
-        who: tuple(results[who][f"l1{end}"] for end in ("", "_low", "_high")) for who in plots.COLOURS if who in results
+        who: (results[who]["l1"], results[who]["l1_low"], results[who]["l1_high"])
+        for who in plots.COLOURS
+        if who in results
     }
     content = json.dumps({**results, "measured_on": measured_on}, indent=2, allow_nan=False) + "\n"
     write_all(
@@ -138,17 +142,18 @@ def by_picture(measured: Measurements, path: Path) -> None:
         for metric, values in numbers.items()
     }
     with path.open("wb") as file:  # to a path, NumPy would add a suffix
-        np.savez_compressed(file, **named)
+        np.savez_compressed(file, **named)  # type: ignore[arg-type]  # none is called allow_pickle
 
 
-def _load(name: str, kind: str, target: str) -> tuple[nn.Module, dict[str, Any]]:
+def _load(name: str, kind: Any, target: str) -> tuple[Any, dict[str, Any]]:
     """A model, on the device there is, and what its file says about it.
 
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
     network, about = models.build_on(_path(name), kind, target)
-    return network.to(device=default_device(), memory_format=torch.channels_last), about
+    layout: dict[str, Any] = {"device": default_device(), "memory_format": torch.channels_last}
+    return network.to(**layout), about
 
 
 def _path(name: str) -> Path:
@@ -224,7 +229,7 @@ def painters(colourisers: Mapping[str, Colouriser], gain: float | None = None) -
 
 @torch.inference_mode()
 def measure(
-    test: store.Split, paint: Paint, judge: nn.Module, batch_size: int, published: Published = NONE
+    test: store.Split, paint: Paint, judge: Classifier, batch_size: int, published: Published = NONE
 ) -> Measurements | None:
     """Colour all test pictures, a batch at a time, and measure each; so is `grey`, which paints nothing.
 
@@ -349,7 +354,7 @@ def _as_lively(l: Tensor, ab: Tensor, has: Tensor, wanted: Tensor) -> Tensor:  #
     return pictures
 
 
-def _look(judge: nn.Module, pictures: Tensor) -> Tensor:
+def _look(judge: Classifier, pictures: Tensor) -> Tensor:
     """What the judge sees, (N, F) float32: computed as in training, in bfloat16 where that is faster."""
     with autocast(pictures.device):
         return judge.features(bytes_to_rgb(pictures)).float()
@@ -389,7 +394,7 @@ def _put(arrays: dict[str, np.ndarray], name: str, value: Tensor, here: slice, c
     arrays[name][here] = value.cpu().numpy()
 
 
-def _gather(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _gather(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """On the first process, what all of them have, by the same names."""
     return {name: processes.together(array) for name, array in arrays.items()}
 

@@ -19,6 +19,7 @@ from pipeline.colourise_files import find_model
 from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
 from pipeline.networks.any_size import AnySize
+from pipeline.networks.generator import BothWays
 
 CHECKED = ((1, 32, 32), (2, 45, 77), (1, 160, 96))  # pictures, height, width
 TOLERANCE = 1e-3  # of ab, in units of ab / 110
@@ -44,10 +45,10 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
     card = out.with_name(f"{out.name}.md")
     with _writing(out):
         _check(path, out, card, force)
-    network, about = models.load(path, "colouriser")
-    paint_stronger(network, gain)
+    unet, about = models.load(path, "colouriser")
+    paint_stronger(unet, gain)
     about |= {"gain": gain}
-    network = AnySize(network).eval()
+    network = AnySize(unet).eval()
     content, allowed = to_onnx(network, about, half), HALF_TOLERANCE if half else TOLERANCE
     difference = largest_difference(network, content)
     if not difference <= allowed:
@@ -87,7 +88,7 @@ def _check(model: Path, out: Path, card: Path, force: bool) -> None:
 
 
 @torch.no_grad()
-def paint_stronger(network: nn.Module, gain: float) -> None:
+def paint_stronger(network: BothWays, gain: float) -> None:
     """Multiply a U-Net's colours: those of its last layer, which is linear."""
     (painting,) = network.layers[-1]
     painting.weight *= gain
@@ -108,6 +109,7 @@ def to_onnx(network: nn.Module, about: Mapping[str, Any], half: bool = False) ->
         program = torch.onnx.export(
             network, (torch.zeros(2, 1, 90, 70),), input_names=["l"], output_names=["ab"], dynamic_shapes=(axes,)
         )
+    assert program
     model = program.model_proto
     for axis, name in axes.items():
         model.graph.output[0].type.tensor_type.shape.dim[axis].dim_param = name

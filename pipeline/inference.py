@@ -91,8 +91,9 @@ def _load_safetensors(path: Path, device: str) -> Network:
     from pipeline import models
     from pipeline.networks.any_size import AnySize
 
-    network, about = models.load(path, "colouriser")
-    network = AnySize(network).to(device=device, memory_format=torch.channels_last)
+    unet, about = models.load(path, "colouriser")
+    layout: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
+    network = AnySize(unet).to(**layout)
     alone = Lock()  # what the encoder sees waits in the network itself until the decoder needs it
 
     @torch.inference_mode()

@@ -63,8 +63,8 @@ def ssim(pictures: Tensor, real: Tensor) -> Tensor:
     # All channels of all pictures are handed over as the channels of one: the same numbers in a third of the time,
     # because the convolution is slow with few channels.
     count, height, width, _ = pictures.shape
-    flat = [bytes_to_rgb(batch).reshape(1, -1, height, width) for batch in (pictures, real)]
-    _, similarity = structural_similarity_index_measure(*flat, data_range=1.0, return_full_image=True)
+    painted, true = (bytes_to_rgb(batch).reshape(1, -1, height, width) for batch in (pictures, real))
+    _, similarity = structural_similarity_index_measure(painted, true, data_range=1.0, return_full_image=True)
     return similarity.reshape(count, -1).mean(dim=1)
 
 

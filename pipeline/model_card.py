@@ -63,7 +63,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
     """
     stages = {stage: about[stage] for stage in ("unet", "gan") if stage in about}
     page = PAGE.format(
-        **about | {"encoder": ": ".join(filter(None, (about["encoder"], SEEN.get(about["encoder"]))))},
+        **{**about, "encoder": ": ".join(filter(None, (about["encoder"], SEEN.get(about["encoder"]))))},
         name=printable(Path(file).stem),
         file=printable(file),
         how="trained with an L1 loss" + _then(stages.get("gan")) + _times(about.get("gain", 1)),

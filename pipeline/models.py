@@ -4,7 +4,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import safetensors.torch
 import torch
@@ -15,7 +15,9 @@ from pipeline import metadata
 from pipeline.errors import PipelineError, printable
 from pipeline.files import write_all
 from pipeline.networks.classifier import Classifier
-from pipeline.networks.generator import unet
+from pipeline.networks.generator import BothWays, unet
+
+Kind = Literal["classifier", "colouriser"]
 
 
 def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **about: Any) -> None:
@@ -35,7 +37,15 @@ def save(path: Path, network: nn.Module, *, kind: str, architecture: str, **abou
     write_all({path: lambda unfinished: unfinished.write_bytes(content)})
 
 
-def load(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+@overload
+def load(path: Path, kind: Literal["classifier"], data: str | None = None) -> tuple[Classifier, dict[str, Any]]: ...
+
+
+@overload
+def load(path: Path, kind: Literal["colouriser"], data: str | None = None) -> tuple[BothWays, dict[str, Any]]: ...
+
+
+def load(path: Path, kind: Kind, data: str | None = None) -> tuple[Classifier | BothWays, dict[str, Any]]:
     """Rebuild a network from its file alone.
 
     Args:
@@ -71,7 +81,15 @@ def load(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dic
     return network.eval(), about
 
 
-def build_on(path: Path, kind: str, data: str | None = None) -> tuple[nn.Module, dict[str, Any]]:
+@overload
+def build_on(path: Path, kind: Literal["classifier"], data: str | None = None) -> tuple[Classifier, dict[str, Any]]: ...
+
+
+@overload
+def build_on(path: Path, kind: Literal["colouriser"], data: str | None = None) -> tuple[BothWays, dict[str, Any]]: ...
+
+
+def build_on(path: Path, kind: Kind, data: str | None = None) -> tuple[Classifier | BothWays, dict[str, Any]]:
     """`load`, for a stage; says so if another version of torch trained the network, of which DVC knows nothing."""
     network, about = load(path, kind, data)
     if about["torch"] != torch.__version__:
@@ -86,11 +104,11 @@ def digest(weights: Mapping[str, Tensor]) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy())  # NumPy has no bfloat16
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return total.hexdigest()
 
 
-def _build(about: dict[str, Any]) -> nn.Module:
+def _build(about: dict[str, Any]) -> Classifier | BothWays:
     if about["kind"] == "classifier":
         return Classifier(about["architecture"], about["channels"], about["classes"])
     return unet(about["architecture"], dropout=about["dropout"])

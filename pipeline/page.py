@@ -166,7 +166,8 @@ async def _colour(
     for left, file in zip(reversed(range(len(files))), files, strict=True):
         name, later = Path(file).name, False
         try:
-            painted.append(await desk.paint(request.client.host, request.session_hash, file, desk.uploads.new(), **how))
+            visitor = request.session_hash or ""
+            painted.append(await desk.paint(request.client.host, visitor, file, desk.uploads.new(), **how))
             said = painted[-1]["told"]
         except PipelineError as error:
             said, later = str(error), refusals.status(error) in refusals.LATER

@@ -3,7 +3,7 @@
 import re
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
 
@@ -60,10 +61,21 @@ PUBLISHED = "resnet18", "resnet34"  # by torchvision
 Published = Annotated[str, _one_of(*PUBLISHED)]
 Architecture = Annotated[str, _one_of("vgg8", "resnet20", *PUBLISHED)]
 Text = Annotated[str, BeforeValidator(_printable)]
-Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
-BatchSize = _by_side(Annotated[int, Field(ge=2, le=1_000_000)])  # batch normalisation needs two
-Rate = _by_side(Annotated[float, Field(gt=0, le=1)])
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+if TYPE_CHECKING:  # what they are at one side
+    Epochs = int
+    EpochsOrNone = int
+    BatchSize = int
+    Rate = float
+    RateOrNone = float
+    FractionBySide = float
+else:
+    Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
+    EpochsOrNone = _by_side(Annotated[int, Field(ge=0, le=100_000)])
+    BatchSize = _by_side(Annotated[int, Field(ge=2, le=1_000_000)])  # batch normalisation needs two
+    Rate = _by_side(Annotated[float, Field(gt=0, le=1)])
+    RateOrNone = _by_side(Annotated[float, Field(ge=0, le=1)])
+    FractionBySide = _by_side(Fraction)
 
 
 class Section(BaseModel):
@@ -74,11 +86,6 @@ class Section(BaseModel):
 
 class Training(Section):
     """A part about training: a number in it may be several, each for pictures from some side in pixels on."""
-
-    def side(self) -> int:
-        """Of the target's pictures, in pixels."""
-        target = self.roles().target
-        return SIDES.get(target) or getattr(self.datasets_of("target"), target).size
 
     def at(self, side: int) -> Self:
         """The same, with the numbers for pictures of this side; smaller ones than any have those of the smallest."""
@@ -171,17 +178,17 @@ class UNet(Training):
     epochs: Epochs
     batch_size: BatchSize
     learning_rate: Rate
-    encoder_learning_rate: _by_side(Annotated[float, Field(ge=0, le=1)])  # 0: frozen
+    encoder_learning_rate: RateOrNone  # 0: frozen
     weight_decay: Fraction
     dropout: Fraction
-    zoom: _by_side(Fraction)
-    half_size: _by_side(Fraction) = 0.0  # runs that the study kept before there was such a thing do not say it
+    zoom: FractionBySide
+    half_size: FractionBySide = 0.0  # runs that the study kept before there was such a thing do not say it
 
 
 class GAN(Training):
     """Training of the U-Net against a PatchGAN; without epochs there is no GAN, at weight 0 no PatchGAN."""
 
-    epochs: _by_side(Annotated[int, Field(ge=0, le=100_000)])
+    epochs: EpochsOrNone
     batch_size: BatchSize
     adversarial_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
@@ -271,7 +278,7 @@ class Params(Section):
         """The data sets of the case that is set."""
         return self.cases[self.case]
 
-    def datasets_of(self, role: Literal["target", "encoder"]) -> Datasets:
+    def datasets_of(self, role: str) -> Datasets:
         """The data sets as that role wants them: the target's pictures have the side that the case gives."""
         case = self.roles()
         if role == "encoder" or case.size is None:
@@ -350,7 +357,7 @@ _short = reprlib.Repr()  # a value may be a whole file, or aliases of aliases
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 
-def _one_line(fault: dict[str, Any]) -> str:
+def _one_line(fault: ErrorDetails) -> str:
     """What pydantic found, as `key: given …, allowed: …`."""
     location = [str(part) for part in fault["loc"] if part not in UNNAMED and not str(part).startswith("literal[")]
     key = ".".join(part if part.isprintable() else repr(part) for part in location) or "the whole file"

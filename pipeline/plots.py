@@ -98,7 +98,7 @@ def _stack(images: list[Image.Image], gap: int) -> Image.Image:
     return stack
 
 
-def _font() -> ImageFont.FreeTypeFont:
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(20)
 
 

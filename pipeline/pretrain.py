@@ -18,7 +18,7 @@ from pipeline.networks import weights
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import check_side
 from pipeline.params import Classifier as Settings
-from pipeline.params import Params
+from pipeline.params import Encoder, Params
 from pipeline.training import processes
 from pipeline.training.batches import (
     Prepare,
@@ -54,7 +54,7 @@ def run(name: Name, params: Params) -> None:
     settings: Settings = getattr(params.pretrain, name)
     data = store.read_about(DATA[name])
     architecture = data.get("architecture", settings.architecture)
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, float | None]] = []
     seconds: list[float] = []
     checkpoint = None
     match data["name"]:
@@ -72,7 +72,7 @@ def run(name: Name, params: Params) -> None:
 
     if not processes.first():
         return
-    history = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
+    table = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
     report = {"data": data["name"], **accuracy}
     models.save(
@@ -88,7 +88,7 @@ def run(name: Name, params: Params) -> None:
     )
     write_all(
         {
-            Path(f"plots/{name}.csv"): lambda path: history.to_csv(path, index=False, lineterminator="\n"),
+            Path(f"plots/{name}.csv"): lambda path: table.to_csv(path, index=False, lineterminator="\n"),
             Path(f"plots/{name}_seconds.csv"): lambda path: clock(seconds).to_csv(
                 path, index=False, lineterminator="\n"
             ),
@@ -148,7 +148,7 @@ def pictures(name: Name, settings: Settings) -> store.Split:
         PipelineError: none are left.
     """
     split = store.read(DATA[name], "train")
-    if name != "encoder" or not settings.leave_out:
+    if not isinstance(settings, Encoder) or not settings.leave_out:
         return split
     coloured = colours.coloured(split)
     if settings.leave_out >= len(coloured):
@@ -156,7 +156,7 @@ def pictures(name: Name, settings: Settings) -> store.Split:
         raise PipelineError(
             f"{given}, for there are {len(coloured)} training pictures with colours; lower it, and images"
         )
-    return split.after(coloured[settings.leave_out])
+    return split.after(int(coloured[settings.leave_out]))
 
 
 def _after_turn(prepare: Prepare) -> Prepare:

@@ -49,7 +49,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
 
     with closing(Uploads()) as uploads, closing(Painter(paths)) as painter:
         server = http.server(make_app(list(paths), painter, uploads, host, url))
-        if (hangup := getattr(signal, "SIGHUP", None)) in heeded:
+        if (hangup := getattr(signal, "SIGHUP", None)) and hangup in heeded:
             signal.signal(hangup, server.handle_exit)  # uvicorn knows the others
         shown = url or f"http://{address.in_url(host)}:{port}"
         print(f"the page is at {shown.rstrip('/')}/ (Ctrl-C ends it)", flush=True)

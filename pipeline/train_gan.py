@@ -12,6 +12,7 @@ from pipeline.datasets import store
 from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.networks.generator import BothWays
 from pipeline.params import GAN, Params
 from pipeline.training import colouriser, processes
 from pipeline.training.adversarial import AdversarialStep
@@ -61,7 +62,7 @@ def features(data: str) -> nn.Module:
 
 
 def train(
-    params: Params, network: nn.Module, architecture: str, eye: nn.Module, *callbacks: Callback
+    params: Params, network: BothWays, architecture: str, eye: nn.Module, *callbacks: Callback
 ) -> tuple[History, float]:
     """Train a U-Net on, in place, for livelier colours.
 
@@ -105,12 +106,12 @@ def train(
         return history, 0.0
     selection = Selection(params.gan.colourfulness)
     losses = filter(None, (likeness, step, frechet))
-    callbacks = [*losses, MovingAverage(params.gan.ema), history, selection, *callbacks]
-    learner(batches, network, nn.L1Loss(), adam, callbacks).fit(params.gan.epochs, params.gan.generator_learning_rate)
+    parts = [*losses, MovingAverage(params.gan.ema), history, selection, *callbacks]
+    learner(batches, network, nn.L1Loss(), adam, parts).fit(params.gan.epochs, params.gan.generator_learning_rate)
     return history, selection.share
 
 
-def _discriminator(gan: GAN, network: nn.Module, architecture: str) -> PatchDiscriminator:
+def _discriminator(gan: GAN, network: BothWays, architecture: str) -> PatchDiscriminator:
     """A PatchGAN that sees with the encoder that the U-Net has now."""
     body = encoder.build(architecture, channels=1).body
     body.load_state_dict(network.layers[0].state_dict())

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 from pipeline import models
 from pipeline.datasets import store
 from pipeline.networks.encoder import check_side
-from pipeline.networks.generator import unet
+from pipeline.networks.generator import BothWays, unet
 from pipeline.params import Params
 from pipeline.training import colouriser, processes
 from pipeline.training.batches import flip, flip_and_zoom
@@ -24,7 +24,7 @@ from pipeline.training.muon import Muon
 ENCODER = Path("models/encoder.safetensors")
 
 
-def on_encoder(dropout: float) -> tuple[nn.Module, dict[str, Any]]:
+def on_encoder(dropout: float) -> tuple[BothWays, dict[str, Any]]:
     """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
     encoder, about = models.build_on(ENCODER, "classifier")
     network = unet(about["architecture"], dropout=dropout)
@@ -57,7 +57,7 @@ def run(params: Params) -> None:
     checkpoint.remove()
 
 
-def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
+def train(params: Params, network: BothWays, *callbacks: Callback) -> History:
     """Train a U-Net, in place, with Muon; at a learning rate of 0 its encoder is frozen.
 
     Args:
@@ -78,7 +78,7 @@ def train(params: Params, network: nn.Module, *callbacks: Callback) -> History:
     return history
 
 
-def encoder_and_decoder(network: nn.Module) -> list[list[Parameter]]:
+def encoder_and_decoder(network: BothWays) -> list[list[Parameter]]:
     """The parameters in two groups, for the encoder may have learnt already; without it, if it is frozen, in one."""
     encoder, *decoder = network.layers
     groups = [list(encoder.parameters()), [parameter for layer in decoder for parameter in layer.parameters()]]

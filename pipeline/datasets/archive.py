@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -44,6 +44,7 @@ WAY_OUT = "give the URL and checksum of the published archive under datasets in 
 
 # Makes an array of a member of an archive, given the open member and its size in bytes; ValueError if it cannot.
 Reader = Callable[[IO[bytes], int], np.ndarray]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ class _Unusable(Exception):
 
 
 class _BrokeOff(Exception):
-    """A connection that was there is no more."""
+    """A connection that was there is no more, and why."""
+
+    def __init__(self, why: requests.RequestException):
+        super().__init__(why)
+        self.why = why
 
 
 def cache() -> Path:
@@ -205,7 +210,7 @@ def _receive(session: requests.Session, url: str, part: Path) -> None:
     try:
         again(_receive_once, session, url, part)
     except _BrokeOff as error:
-        raise error.__cause__ from None
+        raise error.why from None
 
 
 def _receive_once(session: requests.Session, url: str, part: Path) -> None:
@@ -230,12 +235,12 @@ def _receive_once(session: requests.Session, url: str, part: Path) -> None:
                     if file.tell() > LARGEST:
                         raise _Unusable(f"gives more than {LARGEST:,} bytes")
             except requests.RequestException as error:
-                raise _BrokeOff from error
+                raise _BrokeOff(error) from error
 
 
 def _reason(error: requests.RequestException) -> str:
     match error:
-        case requests.HTTPError():
+        case requests.HTTPError() if error.response is not None:
             return f"{error.response.status_code} {error.response.reason}"
         case requests.Timeout():
             return f"no answer for {TIMEOUT} seconds"
@@ -268,17 +273,17 @@ def read(path: Path, folder: str, members: Mapping[str, Member]) -> dict[str, np
     Raises:
         PipelineError: the archive is damaged, lacks a file, or holds something else or more.
     """
-    wanted = {name for name, member in members.items() if member.reader}
+    wanted = {name: member.reader for name, member in members.items() if member.reader}
     contents: dict[str, np.ndarray] = {}
     left = dict(members)
     with _opened(path, sum(member.most for member in members.values())) as archive:
         for found in archive:
             name = _check(found, folder, left)
-            if name in wanted:
-                contents[name] = _read_one(name, members[name].reader, archive.extractfile(found), found.size)
+            if name and name in wanted:
+                contents[name] = _read_one(name, wanted[name], _content(archive, found), found.size)
             if len(contents) == len(wanted):
                 return contents
-    missing = ", ".join(name for name in members if name in wanted - contents.keys())
+    missing = ", ".join(name for name in members if name in wanted.keys() - contents.keys())
     raise PipelineError(f"{path}: {missing} missing; {WAY_OUT}")
 
 
@@ -302,7 +307,7 @@ def blocks(
     with _opened(path, sum(member.most for member in members.values())) as archive:
         for found in archive:
             if _check(found, folder, left) == name:
-                with archive.extractfile(found) as file:
+                with _content(archive, found) as file:
                     _read_one(name, lambda _, size: records(size, record), file, found.size)
                     yield from iter(lambda: file.read(number * record), b"")
                 return
@@ -348,7 +353,7 @@ def files(path: Path, folder: str, names: re.Pattern, most: Member, number: int)
             if place == name or not names.fullmatch(name):
                 raise ValueError(f"given {found.name!r}, allowed: in {folder}/, {names.pattern}")
             _check_plain(found, name, most)
-            yield name, archive.extractfile(found).read()
+            yield name, _content(archive, found).read()
 
 
 @contextmanager
@@ -359,7 +364,7 @@ def _opened(path: Path, most: int) -> Iterator[tarfile.TarFile]:
             path.open("rb") as file,
             tqdm.wrapattr(file, "read", total=path.stat().st_size, desc="reading", leave=False, disable=None) as stream,
         ):
-            content = _Bounded(_unzipped(stream, file.peek(2)[:2]), most)
+            content: Any = _Bounded(_unzipped(stream, file.peek(2)[:2]), most)  # tarfile needs no more than `read`
             with tarfile.open(fileobj=content, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
                 yield archive
     except ValueError as error:
@@ -368,7 +373,14 @@ def _opened(path: Path, most: int) -> Iterator[tarfile.TarFile]:
         raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
 
 
-def _read_one(name: str, reader: Reader, file: IO[bytes], size: int) -> np.ndarray:
+def _content(archive: tarfile.TarFile, found: tarfile.TarInfo) -> IO[bytes]:
+    """What is in a plain file, see `_check_plain`."""
+    file = archive.extractfile(found)
+    assert file
+    return file
+
+
+def _read_one(name: str, reader: Callable[[IO[bytes], int], Read], file: IO[bytes], size: int) -> Read:
     try:
         return reader(file, size)
     except ValueError as error:
@@ -406,7 +418,7 @@ class _Header(tarfile.TarInfo):
     """What stands before a member. tarfile takes long names and the like into memory, however long they are."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
         header = super().frombuf(buf, encoding, errors)
         if header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and header.size > LONGEST_HEADER:
             raise ValueError(f"a header has {header.size:,} bytes, allowed: up to {LONGEST_HEADER:,}")
@@ -416,7 +428,7 @@ class _Header(tarfile.TarInfo):
 class _Bounded:
     """A stream that must end: a small file may unzip to no end of bytes."""
 
-    def __init__(self, stream: IO[bytes], most: int):
+    def __init__(self, stream: Any, most: int):
         self.stream, self.most = stream, most + SLACK
         self.left = self.most
 
@@ -433,6 +445,6 @@ class _Bounded:
         return content
 
 
-def _unzipped(stream: IO[bytes], start: bytes) -> IO[bytes]:
+def _unzipped(stream: Any, start: bytes) -> Any:
     # tarfile's own unzipping holds all that a block becomes: a gigabyte of it if the pictures are black.
     return gzip.GzipFile(fileobj=stream) if start == b"\x1f\x8b" else stream

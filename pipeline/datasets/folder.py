@@ -69,7 +69,7 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     kept, left_out = _without_copies(found, places, order, known[order])
     if len(places) < len(paths):
         left_out["beside the folder's own splits"] = [path for path in paths if path not in places]
-    _tell(folder, left_out, own - {None})
+    _tell(folder, left_out, {split for split in own if split})
     _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
     classes = sorted({places[found[one]].kind for one in kept})
     numbers = {kind: number for number, kind in enumerate(classes)}
@@ -122,7 +122,7 @@ def _load_all(paths: Sequence[Path], pictures: Pictures, size: int) -> tuple[lis
         pictures: to which the pixels are added.
         size: side in pixels.
     """
-    found, known = [], np.empty(len(paths), copies.KNOWN)
+    found, known = list[Path](), np.empty(len(paths), copies.KNOWN)
     shown = workers.each(partial(_show, size=size), paths)
     bar = tqdm(shown, total=len(paths), desc="reading", unit=" pictures", leave=False, disable=None)
     for path, one in zip(paths, bar, strict=True):

@@ -94,7 +94,7 @@ def cut(region: Image.Image, size: int, wanted: int) -> np.ndarray:
         sides = [math.floor(side * scale) for side in region.size]
         scaled.append(region.resize(sides, Image.Resampling.LANCZOS))
         scale *= SHRINK
-    tiles = []
+    tiles: list[Image.Image] = []
     for index, picture in reversed(list(enumerate(scaled))):  # the finer scales make up for what the coarse ones lack
         share = math.ceil((wanted - len(tiles)) / (index + 1))
         tiles += [picture.crop((x, y, x + size, y + size)) for x, y in _origins(*picture.size, size, share)]

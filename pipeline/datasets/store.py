@@ -52,7 +52,7 @@ class Split(NamedTuple):
     The pictures may be on the disk, scratch.Pictures, or Joined.
     """
 
-    pictures: np.ndarray
+    pictures: Any
     labels: np.ndarray
 
     def first(self, count: int) -> "Split":

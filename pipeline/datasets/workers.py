@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,10 +21,11 @@ AHEAD = 3  # times as much is given to each, so that none waits for more
 FEW = 256  # pictures that are read sooner than processes start
 MOST = 61  # processes; Windows waits for no more of them
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
     """What a function makes of each item, in their order. A few of them alone are in memory at a time.
 
     Args:

@@ -39,7 +39,7 @@ class PatchDiscriminator(nn.Module):
             nn.Conv2d(channels, wide, 3, 1, 1), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2), nn.Conv2d(wide, 1, 3, 1, 1)
         )
         for module in (*self.downs.modules(), *self.verdict.modules()):
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, a=0.2)
                 nn.init.zeros_(module.bias)
 

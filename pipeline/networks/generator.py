@@ -41,7 +41,7 @@ class BothWays(DynamicUnet):
         return self
 
 
-def unet(architecture: str, *, dropout: float = 0) -> nn.Module:
+def unet(architecture: str, *, dropout: float = 0) -> BothWays:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full

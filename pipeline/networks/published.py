@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +67,9 @@ def _of_timm(name: str, channels: int) -> Chain:
         allowed = f"those of timm {timm.__version__} (timm.list_models() lists them)"
         raise PipelineError(f"architecture: given timm/{name}, allowed: {allowed}; change it in params.yaml")
     try:
-        network = timm.create_model(name, in_chans=channels).eval()
+        network: Any = timm.create_model(name, in_chans=channels).eval()
         features = [feature["module"] for feature in network.feature_info]
-        layers = dict(_layers(network, (*features, network.pretrained_cfg["classifier"])))
+        layers: dict[str, Any] = dict(_layers(network, (*features, network.pretrained_cfg["classifier"])))
         end = next(place for place, path in enumerate(layers, 1) if path == features[-1])
         (*names, head) = layers
         body, neck = ({path: layers[path] for path in part} for part in (names[:end], names[end:]))
@@ -94,7 +94,7 @@ def _layers(module: nn.Module, named: tuple[str, ...], prefix: str = "") -> Iter
 
 
 @torch.no_grad()
-def _check(network: nn.Module, layers: nn.Sequential, body: nn.Sequential, channels: int) -> None:
+def _check(network: Any, layers: nn.Sequential, body: nn.Sequential, channels: int) -> None:
     """See that a chain computes what the network does, and halves the sides step by step.
 
     Raises:

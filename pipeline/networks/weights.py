@@ -89,11 +89,11 @@ def fold_to_grey(
     modules = iter(network.named_modules())
     first = next(name for name, module in modules if isinstance(module, nn.Conv2d))
     behind, norm = next(modules)
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
+    means, deviations = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
     grey = encoder.StandardiseGrey
     colour = weights[f"{first}.weight"]  # (C, 3, K, K)
-    constant = (colour * (grey.mean - mean) / deviation).sum((1, 2, 3))  # (C,)
-    folded = {**weights, f"{first}.weight": (colour * grey.deviation / deviation).sum(1, keepdim=True)}  # (C, 1, K, K)
+    constant = (colour * (grey.mean - means) / deviations).sum((1, 2, 3))  # (C,)
+    folded = {**weights, f"{first}.weight": (colour * grey.deviation / deviations).sum(1, keepdim=True)}  # (C, 1, K, K)
     if f"{first}.bias" in weights:
         folded[f"{first}.bias"] = weights[f"{first}.bias"] + constant
     elif isinstance(norm, nn.BatchNorm2d):

@@ -77,7 +77,8 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
         left_out.append(f"{len(found.broken)} EXIF or TIFF tags (broken)")
     if LAYERS in own:
         left_out.append("Photoshop's layers")
-    turned = found is not None and ORIENTATION in own and own[ORIENTATION].number(found.order) in range(5, 9)
+    way = own.get(ORIENTATION)
+    turned = found is not None and isinstance(way, Tag) and way.number(found.order) in range(5, 9)
     if picture.format == "HEIF":  # whose reader turned it, and its EXIF data with it
         turned = picture.info["original_orientation"] in range(5, 9)
         left_out += heif.left_out(picture.info)
@@ -125,7 +126,7 @@ def heal(picture: Image.Image) -> list[str]:
     """Of a picture that is loaded, take away at what Pillow would stumble; returns what was left out, a line each."""
     if picture.format == "PNG":  # whose texts stand among all else that Pillow found, be they called as that is
         for name in [name for name, value in picture.info.items() if isinstance(value, str)]:
-            if not name.startswith(PROFILES):
+            if not str(name).startswith(PROFILES):
                 del picture.info[name]
     try:
         picture.getexif()
@@ -180,8 +181,8 @@ def _corrected(found: Tags, size: tuple[int, int], turned: bool) -> bytes | None
                 inner[number] = Tag(LONG, struct.pack(order + "I", value))
         if COLOUR_SPACE in inner:
             inner[COLOUR_SPACE] = Tag(SHORT, struct.pack(order + "H", 1))
-        if isinstance(inner.get(INTEROPERABILITY), dict):
-            inner[INTEROPERABILITY] = inner[INTEROPERABILITY] | {1: Tag(ASCII, b"R98\0")}  # sRGB; R03 is Adobe RGB
+        if isinstance(below := inner.get(INTEROPERABILITY), dict):
+            inner[INTEROPERABILITY] = below | {1: Tag(ASCII, b"R98\0")}  # sRGB; R03 is Adobe RGB
         kept[EXIF] = inner
     return tags.encode(Tags(order, kept, [])) if kept else None
 

@@ -45,7 +45,7 @@ def walk(folder: Path) -> Found:
     files: list[Path] = []
     left_out: dict[str, list[Path]] = {}
     known: set[tuple[int, int]] = set()
-    places, links = [folder], []
+    places, links = [folder], list[Path]()
     while places or links:
         place = places.pop() if places else heappop(links)
         try:

@@ -35,19 +35,19 @@ def count_pixels(file: BinaryIO) -> int:
     return max(largest, sum(width * height for width, height in (one.size for one in pillow_heif.open_heif(content))))
 
 
-def check_tones(info: Mapping[str, Any]) -> None:
+def check_tones(info: Mapping[Any, Any]) -> None:
     """See that a picture without a profile has tones that are read here; what Pillow says of it is given.
 
     Raises:
         PipelineError: it has others.
     """
     coded = info.get("nclx_profile")
-    tones = TONES.get(coded.get("transfer_characteristics")) if isinstance(coded, dict) else None
+    tones = TONES.get(coded.get("transfer_characteristics", 0)) if isinstance(coded, dict) else None
     if tones:
         raise PipelineError(f"tones that are {tones}, which are not read here; save it as JPEG, PNG or TIFF in sRGB")
 
 
-def left_out(info: Mapping[str, Any]) -> list[str]:
+def left_out(info: Mapping[Any, Any]) -> list[str]:
     """What belongs to a picture and is not read, a line each; what Pillow says of it is given."""
     views = [*(info.get("depth_images") or ()), *(info.get("aux") or ())]
     others = [str(block.get("content_type") or block.get("type")) for block in info.get("metadata") or ()]

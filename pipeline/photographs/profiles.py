@@ -20,7 +20,7 @@ Profile = ImageCms.ImageCmsProfile
 _WAY_OUT = "save it with the right one, or, if it is in sRGB, without"
 
 
-def find(info: Mapping[str, Any]) -> Profile | None:
+def find(info: Mapping[Any, Any]) -> Profile | None:
     """What the pixels of a picture are said to mean, by its `info`; None if that is sRGB.
 
     That is an ICC profile or, in a PNG file that has none, a gamma.
@@ -61,7 +61,8 @@ def to_srgb(opaque: Image.Image, profile: Profile | None) -> Image.Image:
             curve = (_tone_curve(profile, space)[::257] / 257).round().astype(int)
             return opaque.point(curve.tolist() * 3)
         if opaque.mode == space:
-            return ImageCms.profileToProfile(opaque, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            to_srgb = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), opaque.mode, "RGB")
+            return to_srgb.apply(opaque)
     except ImageCms.PyCMSError:
         raise PipelineError(f"a broken colour profile; {_WAY_OUT}") from None
     kind = "grey" if opaque.mode in ("L", "I;16") else opaque.mode

@@ -48,7 +48,8 @@ def look(picture: Image.Image) -> Stored:
         )
     if photometric == _YCBCR and uncompressed and picture.mode == "RGB":
         raise PipelineError("YCbCr pixels without compression, which Pillow takes for RGB; save it as RGB")
-    raw = picture.tile[0].args if getattr(picture, "tile", None) else ""
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0].args if tiles else ""
     return Stored(
         raw=raw if isinstance(raw, str) else next((part for part in raw or () if isinstance(part, str)), ""),
         bits=bits,
@@ -74,8 +75,9 @@ def to_16_bits(values: np.ndarray, stored: Stored) -> np.ndarray:
         )
     # The file may say that fewer bits than it has room for are used, as the 12 of many cameras and scanners. TIFF means
     # the highest value that is there by that tag; only what is the end of a range is taken for one.
-    if stored.maximum in [2**bits - 1 for bits in range(9, 32)] and values.max() <= stored.maximum < highest:
-        highest = stored.maximum
+    used = stored.maximum or 0
+    if used in [2**bits - 1 for bits in range(9, 32)] and values.max() <= used < highest:
+        highest = used
     if stored.white_is_zero:
         values = highest - values
     return values.astype(np.uint16) if highest == 65535 else (values * (65535 / highest)).round().astype(np.uint16)

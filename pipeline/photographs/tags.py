@@ -58,7 +58,7 @@ def pages(file: BinaryIO) -> list[Tags]:
         ValueError: it is neither, or far too large.
     """
     reader = _Reader(file)
-    offset, found, seen = reader.first, [], set()
+    offset, found, seen = reader.first, list[Tags](), set[int]()
     while offset and offset not in seen and len(found) < MOST:
         seen.add(offset)
         found.append(Tags(reader.order, {}, []))
@@ -71,8 +71,9 @@ def below(file: BinaryIO, found: Sequence[Tags], number: int) -> list[Tags]:
     reader, below = _Reader(file), []
     for page in found:
         tag = page.directory.get(number)
-        size = SIZES[tag.kind] if isinstance(tag, Tag) and tag.kind in POINTERS else 1
-        places = [tag.data[place : place + size] for place in range(0, len(tag.data), size)] if size > 1 else []
+        if not isinstance(tag, Tag) or tag.kind not in POINTERS or (size := SIZES[tag.kind]) == 1:
+            continue
+        places = [tag.data[place : place + size] for place in range(0, len(tag.data), size)]
         for place in places[:MOST_BELOW]:
             below.append(Tags(page.order, {}, []))
             reader.fill(below[-1], Tag(tag.kind, place).number(page.order))

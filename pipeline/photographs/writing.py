@@ -189,7 +189,7 @@ _MORE = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}
 
 def _tiff(carries: Carried) -> Tags:
     found = _parsed(carries.exif)
-    own = {XMP: Tag(BYTE, carries.xmp), IPTC: Tag(UNDEFINED, carries.iptc)}
+    own = {XMP: Tag(BYTE, carries.xmp or b""), IPTC: Tag(UNDEFINED, carries.iptc or b"")}
     return found._replace(directory=found.directory | {number: tag for number, tag in own.items() if tag.data})
 
 

@@ -67,10 +67,10 @@ def _merge(document: Document, made: Made | None) -> bytes:
             if _is_stale(attribute):
                 element.removeAttributeNode(attribute)
         if _is_stale(element):
-            element.parentNode.removeChild(element)
+            element.parentNode.removeChild(element)  # type: ignore[union-attr]  # each is below rdf
     if made:
         rdf.appendChild(_description(document, made))
-    return f"{BEGIN}{document.documentElement.toxml()}{END}".encode()
+    return f"{BEGIN}{document.documentElement.toxml()}{END}".encode()  # type: ignore[union-attr]  # rdf is in it
 
 
 def _description(document: Document, made: Made) -> Element:
@@ -88,7 +88,7 @@ def _description(document: Document, made: Made) -> Element:
 
 
 def _is_stale(node: Node) -> bool:
-    names = STALE.get(node.namespaceURI, set())
+    names = STALE.get(node.namespaceURI or "", set())
     return names is None or node.localName in names
 
 

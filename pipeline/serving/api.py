@@ -76,11 +76,12 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
         taking: what takes uploads.
         root: the path below which all is; see `gate.root`.
     """
+    Model: Any = Literal[tuple(desk.models)]
 
     class Wish(BaseModel):
         model_config = ConfigDict(extra="forbid")
 
-        model: Annotated[Literal[tuple(desk.models)], Field(description="The network.")] = desk.models[0]
+        model: Annotated[Model, Field(description="The network.")] = desk.models[0]
         size: Annotated[
             int, Field(ge=SMALLEST, le=SIZES[-1], description="Pixels of the shorter side of what the network sees.")
         ] = SIZE
@@ -88,16 +89,21 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
             float, Field(ge=0, le=STRONGEST, description="Of the colours: 0 is grey, 1 is the network's.")
         ] = 1
 
+    handlers: dict[Any, Any] = {
+        HTTPException: _said,
+        RequestValidationError: _not_allowed,
+        PipelineError: _refused,
+    }
     api = FastAPI(
         title="ColourGAN",
         version=VERSION,
         description=ABOUT,
         servers=[{"url": root}] if root else None,
-        routes=taking.routes,
+        routes=[*taking.routes],
         openapi_url=gate.SCHEMA,
         docs_url=None,  # whose scripts come from elsewhere
         redoc_url=None,
-        exception_handlers={HTTPException: _said, RequestValidationError: _not_allowed, PipelineError: _refused},
+        exception_handlers=handlers,
     )
 
     @api.post(
@@ -114,7 +120,8 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
         try:
             file = await taking.take(request, folder)
             async with _awaited(request, partial(desk.leave, visitor)):
-                painted = await desk.paint(request.client.host, visitor, file, folder, shown=False, **wish.model_dump())
+                host = request.client.host if request.client else ""
+                painted = await desk.paint(host, visitor, file, folder, shown=False, **wish.model_dump())
         except BaseException:
             delete()
             raise
@@ -147,7 +154,7 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
     return api
 
 
-def _answers(*statuses: int) -> dict[int, dict[str, Any]]:
+def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Refusals, as OpenAPI has them."""
     line = {"text/plain": {"schema": {"type": "string"}}}
     return {status: {"description": REFUSED[status], "content": line} for status in statuses}

@@ -57,7 +57,7 @@ class Files:
     async def upload(self, request: Request) -> Response:
         """Take the photographs of a page, all or none; answers with their paths, as Gradio has it."""
         async with self._arriving(request) as arriving, arriving.form(max_files=self.several, max_fields=1) as form:
-            files = [self._checked(file, "files") for file in form.getlist("files") or [None]]
+            files = [self._checked(file, "files") for file in form.getlist("files") or [""]]
             names = [_safe(file.filename or "") for file in files]
             if not all(Path(name).suffix.lower() in self.suffixes for name in names):
                 raise HTTPException(
@@ -91,7 +91,7 @@ class Files:
     @asynccontextmanager
     async def _arriving(self, request: Request) -> AsyncIterator[Request]:
         """An upload, for which there is room, and which does not dawdle."""
-        sender = turns.address(request.client.host)
+        sender = turns.address(request.client.host if request.client else "")
         if self._senders[sender] >= AT_ONCE // 2 or self._senders.total() >= AT_ONCE:
             raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
         self._senders[sender] += 1
@@ -109,7 +109,7 @@ class Files:
     def _checked(self, file: object, field: str) -> UploadFile:
         if not isinstance(file, UploadFile):
             raise HTTPException(400, f"There is no photograph in this upload; give a file named {field}.")
-        self._check_size(file.size)
+        self._check_size(file.size or 0)
         return file
 
     def _check_size(self, size: int) -> None:

@@ -180,7 +180,8 @@ class _Guarded:
     """Sends an answer with what a browser is to know: what the page may do and load."""
 
     def __init__(self, send: Send, is_page: bool):
-        self.send, self.is_page, self.start = send, is_page, {}
+        self.send, self.is_page = send, is_page
+        self.start: Message = {}
         self.body = b""
 
     async def __call__(self, message: Message) -> None:

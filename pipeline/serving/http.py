@@ -1,6 +1,6 @@
 """HTTP with those alone who get to the point."""
 
-import asyncio
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,7 +14,7 @@ GOODBYE = 2  # seconds for what is being answered when the process is ended
 class Impatient(H11Protocol):
     """Uvicorn's HTTP, but a connection that brings no request for a while is closed, be it ever so busy with one."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._expect_after(None)

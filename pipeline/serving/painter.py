@@ -82,7 +82,7 @@ class Painter:
             self._visitor = visitor
             try:
                 self._send(task)
-                answer = self._answer(DEADLINE, self._base + MEMORY)
+                answer = self._answer(DEADLINE, (self._base or 0) + MEMORY)
             except _Ended as ended:
                 self.close()
                 self._start()
@@ -106,6 +106,8 @@ class Painter:
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        assert self._process.stdin
+        self._input = self._process.stdin
         self._lines: SimpleQueue[bytes] = SimpleQueue()
         threading.Thread(target=_listen, args=(self._process.stdout, self._lines), daemon=True).start()
         self._send(self._models)
@@ -125,8 +127,8 @@ class Painter:
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
-            self._process.stdin.write(f"{json.dumps(message)}\n".encode())
-            self._process.stdin.flush()
+            self._input.write(f"{json.dumps(message)}\n".encode())
+            self._input.flush()
         except OSError:  # a broken pipe, for which Windows has another name
             raise _Ended(503, "the painting process had ended; ask again") from None
 

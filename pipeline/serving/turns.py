@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Turns:
         self._most = most
         self._waiting: list[_Waiting] = []
         self._painting: _Waiting | None = None
-        self._taken: Counter[str] = Counter()  # seconds, by address
+        self._taken: defaultdict[str, float] = defaultdict(float)  # seconds, by address
         self._least = 0.0  # of the address that was called last; a new one is given no more of an advance
 
     @asynccontextmanager

@@ -141,8 +141,9 @@ class Uploads:
 
     def close(self) -> None:
         """Delete the folder."""
-        with self._lock as lock:
-            _delete_locked(self.folder, lock)
+        if self._lock is not None:
+            with self._lock as lock:
+                _delete_locked(self.folder, lock)
         self._lock = None
 
     def _paths(self) -> set[Path]:

@@ -36,11 +36,12 @@ class Table:
         self.lacking: dict[Cell, list[Record]] = defaultdict(list)
         for record in records:
             for part, setting in record.places:
-                roles = record.params.roles()
-                cell = Cell(part, setting, roles.target, roles.encoder, record.params.images)
+                whole = record.planned
+                roles = whole.roles()
+                cell = Cell(part, setting, roles.target, roles.encoder, whole.images)
                 runs = self.runs.setdefault(cell, {})
                 if record.status == MEASURED:
-                    runs[record.params.seed] = record
+                    runs[whole.seed] = record
                 else:
                     self.lacking[cell].append(record)
 
@@ -48,11 +49,11 @@ class Table:
         """A figure of each run of a cell that has it, by seed."""
         found = {}
         for seed, record in self.runs.get(cell, {}).items():
-            values = record.experiment.figures.get(who, {})
+            values = record.made.figures.get(who, {})
             value, low, high = (_number(values.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
             if np.isnan(value):
                 continue
-            drawn = self._pictures(record.experiment).draws(who, metric)
+            drawn = self._pictures(record.made).draws(who, metric)
             if drawn is not None:
                 found[seed] = Figure(value, drawn)
             else:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib
 import pandas as pd
@@ -79,11 +80,11 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
     return _svg(figure, axes, "x")
 
 
-def _style(number: int) -> dict[str, object]:
+def _style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
-def _svg(figure: Figure, axes: Axes, ruled: str = "y") -> bytes:
+def _svg(figure: Figure, axes: Axes, ruled: Literal["x", "y"] = "y") -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=ruled, alpha=0.3)
     axes.set_axisbelow(True)

@@ -92,8 +92,8 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
     found = []
     for setting, target, images in _groups(table, part):
         cells = table.select(part=part, setting=setting, target=target, images=images)
-        means = {cell: table.mean(cell, *SKILL) for cell in cells if cell.encoder != "none"}
-        means = {cell: mean for cell, mean in means.items() if mean}
+        known = [cell for cell in cells if cell.encoder != "none"]
+        means = {cell: mean for cell in known if (mean := table.mean(cell, *SKILL))}
         if len(means) < 2:
             continue
         best = max(means, key=lambda cell: means[cell].value)
@@ -119,9 +119,8 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
             if encoder == "none" or fewest == most:
                 continue
             few, many = (_brought(table, Cell(part, setting, target, encoder, images)) for images in (fewest, most))
-            if not set(few) & set(many):
+            if not (more := intervals.difference(few, many)):
                 continue
-            more = intervals.difference(few, many)
             verb = {1: "brings more than", -1: "brings less than", 0: "brings neither clearly more nor less than"}
             cell = Cell(part, setting, target, encoder, fewest)
             sentence = (

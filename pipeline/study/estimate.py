@@ -117,7 +117,7 @@ class Clock:
         for experiment in measured:
             self.like = experiment.stages
             spent = seconds(experiment)
-            for task in tasks(experiment.params, self.like):
+            for task in tasks(experiment.params, self.like) if experiment.params else ():
                 self.done.add(task.key)
                 if task.stage in spent and task.work:
                     self.rates.append((task, spent[task.stage] / task.work))

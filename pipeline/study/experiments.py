@@ -186,7 +186,7 @@ def code_now() -> Code:
     """The code as it lies here and as an experiment would take it: what git tracks, with all changes."""
     stages = params.read(Path("dvc.yaml").read_bytes(), "dvc.yaml")["stages"]
     tracked = [path.decode() for path in git("ls-files", "-z", "pipeline").split(b"\0") if path]
-    code = {}
+    code: Code = {}
     for name, stage in stages.items():
         if name in BEFORE_TRAINING:
             continue

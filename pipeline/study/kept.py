@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def keep(one: Experiment) -> None:
 
 def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
     """Path → what writes it, for `write_all`; none if the run is a kept one, or the cache lacks its pictures."""
-    if one.folder or not cache.path(one, pictures.NOTED):
+    if one.folder or not one.params or not cache.path(one, pictures.NOTED):
         return {}
     folder = FOLDER / plan.key(one.params)
     content = {name: experiments.git("show", f"{one.commit}:{path}") for path, name in READ.items()}
@@ -67,12 +68,16 @@ def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
         if found := cache.path(one, path):
             content[Path(path).name] = found.read_bytes()
     packed = io.BytesIO()
-    np.savez_compressed(packed, **pictures.needed(one))
+    np.savez_compressed(packed, **pictures.needed(one))  # type: ignore[arg-type]  # none is called allow_pickle
     content[Path(pictures.NOTED).name] = packed.getvalue()
-    about = {"name": one.name, "commit": one.commit, "baseline": one.baseline, "when": one.when}
+    about: dict[str, Any] = {"name": one.name, "commit": one.commit, "baseline": one.baseline, "when": one.when}
     about |= {"torch": cache.torch(one), "sha256": {name: _sha256(data) for name, data in content.items()}}
     content[ABOUT] = (json.dumps(about, indent=2) + "\n").encode()
-    return {folder / name: lambda path, data=data: path.write_bytes(data) for name, data in content.items()}
+    return {folder / name: partial(_put, data) for name, data in content.items()}
+
+
+def _put(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
 
 
 def read_all() -> list[Experiment]:
@@ -97,8 +102,8 @@ def _read(folder: Path) -> Experiment:
     except (ValueError, TypeError, KeyError, AttributeError):
         return _broken(folder, f"{ABOUT} is not what this version writes")
     one = experiments.read(**written, file=lambda path: _file(folder, path), folder=folder, torch=torch)
-    if one.problem:
-        return _broken(folder, one.problem)
+    if not one.params:
+        return _broken(folder, one.problem or "it is not whole")
     if plan.key(one.params) != folder.name:
         return _broken(folder, "its parameters are those of another run")
     return one

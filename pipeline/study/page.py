@@ -41,7 +41,7 @@ class Grid:
 
     title: str
     columns: list[str]
-    rows: list[tuple[str, list[Interval | str | None]]]
+    rows: Sequence[tuple[str, Sequence[Interval | str | None]]]
 
 
 @dataclass
@@ -85,16 +85,16 @@ def build(
         measured_on=_measured_on(measured),
         versions={name: version(name) for name in LIBRARIES},
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        gan=any("gan" in record.experiment.figures for record in measured),
+        gan=any("gan" in record.made.figures for record in measured),
         elsewhere=_elsewhere(measured),
-        ended=sorted(record.experiment.when for record in measured),
+        ended=sorted(record.made.when for record in measured),
         trained=_trained_with(measured),
     )
 
 
 def _elsewhere(measured: Sequence[Record]) -> int:
     """Of how many runs the grids and animations are not here, since only their figures were kept."""
-    return sum(cache.path(record.experiment, f"plots/{GRID}") is None for record in measured)
+    return sum(cache.path(record.made, f"plots/{GRID}") is None for record in measured)
 
 
 def _answer(table: Table, said: Sequence[Claim]) -> list[Claim]:
@@ -181,7 +181,7 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
 
 def _curve(record: Record) -> pd.Series | None:
     """Skill on validation by minutes."""
-    rows, clock = (cache.table(record.experiment, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
+    rows, clock = (cache.table(record.made, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
     if rows is None or clock is None or len(rows) != len(clock) or "validation_skill" not in rows:
         return None
     return pd.Series(rows["validation_skill"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
@@ -230,7 +230,7 @@ def _unets(table: Table, part: str) -> list[Grid]:
 
 def _metrics(table: Table, cell: Cell, who: str) -> list[str]:
     """Which figures any run of a cell has, those of the glossary first, in its order."""
-    named = {name for record in table.runs[cell].values() for name in record.experiment.figures.get(who, {})}
+    named = {name for record in table.runs[cell].values() for name in record.made.figures.get(who, {})}
     own = sorted(name for name in named if not name.endswith(("_low", "_high")))
     known = [name for name in glossary.FIGURES if name in own]
     return known + [name for name in own if name not in known]
@@ -245,7 +245,7 @@ def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
             continue
         seed = min(table.runs[cell])
         for name, kind in ((GRID, "png"), ("before_after.gif", "gif")):
-            path = cache.path(table.runs[cell][seed].experiment, f"plots/{name}")
+            path = cache.path(table.runs[cell][seed].made, f"plots/{name}")
             content = path.read_bytes() if path else b""
             if not content or len(content) > room[0]:
                 continue
@@ -275,11 +275,11 @@ def _measured_on(measured: Sequence[Record]) -> list[tuple[str, Any, str]]:
     """Target, number of test pictures and digest of the data, of each that there is."""
     found = []
     for record in measured:
-        pictures = record.experiment.figures["measured_on"]["pictures"]
-        found.append((record.params.roles().target, pictures, record.experiment.output("data/target") or ""))
+        pictures = record.made.figures["measured_on"]["pictures"]
+        found.append((record.planned.roles().target, pictures, record.made.output("data/target") or ""))
     return list(dict.fromkeys(found))
 
 
 def _trained_with(measured: Sequence[Record]) -> list[str]:
     """The versions of torch that the models say."""
-    return sorted({version for record in measured if (version := cache.torch(record.experiment))})
+    return sorted({version for record in measured if (version := cache.torch(record.made))})

@@ -36,6 +36,18 @@ class Record:
     experiment: Experiment | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def planned(self) -> Params:
+        """The parameters of a run that the study has."""
+        assert self.params
+        return self.params
+
+    @property
+    def made(self) -> Experiment:
+        """The experiment of a run that is measured."""
+        assert self.experiment
+        return self.experiment
+
 
 def gather(
     planned: Iterable[Run], found: Iterable[Experiment], code: Code, lacking: Mapping[str, tuple[str, str]]

@@ -55,7 +55,7 @@ def report() -> None:
 
 def _to_keep(gathered: list[Record]) -> dict[Path, Callable[[Path], Any]]:
     """What writes the files that are kept of each measured run of the study."""
-    measured = [record.experiment for record in gathered if record.status == records.MEASURED and record.places]
+    measured = [record.made for record in gathered if record.status == records.MEASURED and record.places]
     return {path: write for one in measured for path, write in kept.writers(one).items()}
 
 

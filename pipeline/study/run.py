@@ -24,7 +24,7 @@ from pipeline.study.plan import Run
 LOGS = FOLDER / "study"  # of runs that have not come to their end
 STAGE = re.compile(r"Running stage '([^']+)'")
 NO_REASON = "DVC ended without a word"
-GROUP = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
+GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
 REASON = re.compile(r"^error: (.*)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -138,7 +138,7 @@ def _follow(command: list[str], log: TextIO, label: str) -> None:
     )
     with running, tqdm(bar_format="{desc}", leave=False, disable=None) as shown:
         try:
-            for line in running.stdout:
+            for line in running.stdout or ():
                 log.write(line)
                 log.flush()
                 if stage := STAGE.search(line):

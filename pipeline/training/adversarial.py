@@ -6,6 +6,7 @@ import torch
 from fastai.callback.core import Callback
 from torch import Tensor
 
+from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.training import processes
 from pipeline.training.precision import autocast
 
@@ -24,12 +25,13 @@ class AdversarialStep(Callback):
 
     order = 15  # after `LikenessLoss`, which it adds to
 
-    def __init__(self, discriminator: torch.nn.Module, optimiser: torch.optim.Optimizer, weight: float = 1):
+    def __init__(self, discriminator: PatchDiscriminator, optimiser: torch.optim.Optimizer, weight: float = 1):
         self.discriminator, self.optimiser, self.weight = discriminator, optimiser, weight
 
     def before_fit(self) -> None:
         """Move the discriminator to where the generator is, and lay it out like that; all processes share its steps."""
-        self.discriminator.to(device=self.dls.device, memory_format=torch.channels_last).train()
+        layout: dict[str, Any] = {"device": self.dls.device, "memory_format": torch.channels_last}
+        self.discriminator.to(**layout).train()
         self.learning = processes.parallel(self.discriminator, self.dls.train.share)
 
     def state_dict(self) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class FrechetLoss(Callback):
 
     def before_fit(self) -> None:
         """Start with no averages."""
-        self.features.to(device=self.dls.device, memory_format=torch.channels_last)  # in which it is faster
+        layout: dict[str, Any] = {"device": self.dls.device, "memory_format": torch.channels_last}
+        self.features.to(**layout)
         self.seen = 0  # pictures
         self.averages: dict[str, list[Tensor]] = {}  # painted and real → mean (F,) and mean of the products (F, F)
         self.map: dict[str, Tensor] = {}
@@ -57,7 +58,7 @@ class FrechetLoss(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
-        vars(self).update(state)
+        self.__dict__.update(state)
 
     def after_loss(self) -> None:
         """Add to the loss, once enough pictures were seen."""
@@ -71,6 +72,7 @@ class FrechetLoss(Callback):
             return
         if self.batches % EVERY == 0:
             self._update_map()
+        assert self.distance is not None
         self.batches += 1
         mean, matrix, goal = (self.map[name].to(painted) for name in ("mean", "matrix", "goal"))
         there = goal + (painted.detach() - mean) @ matrix

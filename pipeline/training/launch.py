@@ -82,7 +82,7 @@ def _take(lock: Path, held: ExitStack) -> bool:
 class Worker(NamedTuple):
     """One of the processes, and the connection through which it tells why it failed."""
 
-    process: multiprocessing.Process
+    process: Any  # of multiprocessing
     connection: Connection
 
     def error(self) -> BaseException | None:
@@ -147,7 +147,7 @@ def _start(place: Place, port: int, module: str, arguments: tuple[Any, ...]) -> 
 
 def _first_error(workers: list[Worker]) -> BaseException | None:
     """Wait until all are done, or one is not: its error, which is not that another one was lost, if any says more."""
-    running = {worker.process.sentinel: worker for worker in workers}
+    running: dict[Any, Worker] = {worker.process.sentinel: worker for worker in workers}
     lost = None
     while running and (ended := wait(list(running), GRACE if lost else None)):
         for error in filter(None, [running.pop(sentinel).error() for sentinel in ended]):

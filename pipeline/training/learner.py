@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from fastai.callback.core import Callback, TrainEvalCallback
@@ -40,7 +41,7 @@ class Parallel(Callback):
         self.learn.model = processes.alone(self.model)
 
 
-Splitter = Callable[[nn.Module], list]
+Splitter = Callable[[Any], list]
 
 
 def learner(
@@ -62,7 +63,8 @@ def learner(
         callbacks: behaviour besides the step.
         splitter: network → its parameters, in groups if they have learning rates of their own.
     """
-    network.to(device=batches.device, memory_format=torch.channels_last)
+    layout: dict[str, Any] = {"device": batches.device, "memory_format": torch.channels_last}
+    network.to(**layout)
     # Without fastai's own recorder and progress bar: History has a row an epoch, where they keep a number a step, which
     # fragments the memory, and fill log files.
     return Learner(

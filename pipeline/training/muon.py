@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # none of ours needs a closure
         """Update all parameters that have a gradient."""
         for group in self.param_groups:
             rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
@@ -44,26 +44,26 @@ class Muon(torch.optim.Optimizer):
                 if parameter.ndim > 1:
                     parameter.mul_(decay)
                 hidden = parameter.ndim == 4 and len(parameter) >= FEWEST_CHANNELS
-                update = self._muon(parameter) if hidden else self._adam(parameter)
+                update = (self._muon if hidden else self._adam)(parameter, parameter.grad)
                 parameter.sub_(rate * update)
 
-    def _muon(self, parameter: Tensor) -> Tensor:
+    def _muon(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-        nesterov = parameter.grad.lerp(state["momentum"], MOMENTUM)
+        state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        nesterov = gradient.lerp(state["momentum"], MOMENTUM)
         matrix = orthogonalise(nesterov.flatten(1))
         return (ROOT_MEAN_SQUARE * max(matrix.shape) ** 0.5 * matrix).view_as(parameter)
 
-    def _adam(self, parameter: Tensor) -> Tensor:
+    def _adam(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         """Kingma & Ba 2015, algorithm 1."""
         state = self.state[parameter]
         if not state:
             state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
         state["step"] += 1
-        state["mean"].lerp_(parameter.grad, 1 - BETAS[0])
-        state["square"].lerp_(parameter.grad.square(), 1 - BETAS[1])
+        state["mean"].lerp_(gradient, 1 - BETAS[0])
+        state["square"].lerp_(gradient.square(), 1 - BETAS[1])
         mean = state["mean"] / (1 - BETAS[0] ** state["step"])
         square = state["square"] / (1 - BETAS[1] ** state["step"])
         return mean / (square.sqrt() + EPSILON)

@@ -7,5 +7,5 @@ class Place(NamedTuple):
     """Of a process, among those that work on one thing together."""
 
     rank: int  # from 0
-    count: int  # of all of them
+    count: int  # type: ignore[assignment]  # of all of them; in a tuple, the name of a method
     local: int  # its rank among those on the same machine

@@ -101,7 +101,7 @@ def _fails_first(store: distributed.Store, place: Place) -> bool:
         return place.rank == 1
 
 
-def mine(items: Anything) -> Anything:
+def mine(items: Any) -> Any:
     """This process's share of what has an order, as an array: each takes one in turn, so some may have one more."""
     return items[rank() :: count()]
 
@@ -119,8 +119,8 @@ def together(values: np.ndarray) -> np.ndarray | None:
     """
     if count() == 1:
         return values
-    parts: list[np.ndarray] | None = [None] * count() if first() else None
-    distributed.gather_object(values, parts)
+    parts: list[np.ndarray] = [values] * count()
+    distributed.gather_object(values, parts if first() else None)
     if not first():
         return None
     whole = np.empty((sum(map(len, parts)), *values.shape[1:]), values.dtype)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from fastai.callback.core import Callback
@@ -58,6 +59,7 @@ def _gathering(network: nn.Module, share: float) -> Iterator[None]:
     yield
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-        for statistic in (norm.running_mean, norm.running_var):
+        statistics: list[Any] = [norm.running_mean, norm.running_var]
+        for statistic in statistics:
             statistic.copy_(processes.mean(statistic, share))
     network.train(was_training)
