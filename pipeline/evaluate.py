@@ -28,6 +28,7 @@ from pipeline.training.precision import autocast
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
 
+PAIRS = [("gan", "unet"), ("gan", "unet_gain")]  # whose differences are looked at
 GAINS = np.geomspace(0.5, 8, 13)  # close enough for straight lines between them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W), on the same device
@@ -60,7 +61,7 @@ def run(params: Params) -> None:
     measured = measure(test, paint, judge, batch_size, published)
     if measured is None:
         return
-    results = with_intervals(measured, params.evaluate.resamples, params.seed)
+    results = with_intervals(measured, params.evaluate.resamples, params.seed, PAIRS)
     measured_on = {
         "case": params.case,
         "target": about["name"],

@@ -36,7 +36,7 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
         unfinished = {path: held.enter_context(_unfinished(path.parent)) for path in writers}
         for path, write in writers.items():
             write(Path(unfinished[path].name))
-            keep(Path(unfinished[path].name))
+            sync(Path(unfinished[path].name))
         for path in writers:
             if path.is_dir():  # no file can take its place, and others would have had theirs already
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -105,7 +105,7 @@ def _sweep(folder: Path) -> None:
                     path.unlink()
 
 
-def keep(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the system put a file's content on the disk: a power failure might leave its name, and nothing in it."""
     with path.open("r+b") as file:  # for reading alone, Windows would refuse
         os.fsync(file.fileno())

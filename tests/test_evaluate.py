@@ -13,6 +13,7 @@ from pipeline import evaluate, models, params, plots, report, results
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.errors import PipelineError
+from pipeline.evaluate import PAIRS
 from pipeline.files import sha256
 from pipeline.networks.classifier import Classifier
 from tests.archives import checksum
@@ -70,7 +71,7 @@ def measured(count, unet_share=0.5, gan_share=0.6, batch_size=7, seed=0, gain=1.
 
 
 def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
-    found = results.summarise(measured(20, unet_share=0, gan_share=1))
+    found = results.summarise(measured(20, unet_share=0, gan_share=1), PAIRS)
     assert found["unet"] == pytest.approx(found["grey"])
     assert found["unet"]["skill"] == 0
     assert found["gan"]["skill"] == pytest.approx(1)
@@ -85,7 +86,7 @@ def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
 
 
 def test_half_the_colours_have_skill_a_half_and_are_paler():
-    found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2))
+    found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2), PAIRS)
     assert found["unet"]["skill"] == pytest.approx(0.5)
     assert found["gan"]["skill"] == pytest.approx(0.8)
     assert found["unet"]["delta_colourfulness"] < 0 < found["gan"]["delta_colourfulness"]
@@ -101,7 +102,7 @@ def test_the_size_of_batches_changes_nothing(batch_size):
 
 
 def test_intervals_contain_their_estimates_and_shrink_with_more_pictures():
-    few, many = (results.with_intervals(measured(count), resamples=200, seed=0) for count in (20, 320))
+    few, many = (results.with_intervals(measured(count), 200, 0, PAIRS) for count in (20, 320))
     for found in (few, many):
         for who, values in found.items():
             assert list(values) == [name + end for name in _metrics_of(who) for end in ("", "_low", "_high")]
@@ -125,13 +126,13 @@ def test_an_interval_covers_the_truth_about_19_times_in_20():
     for _ in range(60):
         values = {"l1": rng.normal(1, 0.3, 40), "colourfulness": rng.normal(20, 5, 40)}
         synthetic = {who: values for who in WHO}
-        found = results.with_intervals(synthetic, resamples=100, seed=0)["unet"]
+        found = results.with_intervals(synthetic, 100, 0, PAIRS)["unet"]
         hits += found["l1_low"] <= 1 <= found["l1_high"]
     assert 50 <= hits < 60
 
 
 def test_differences_are_paired():
-    found = results.with_intervals(measured(40, unet_share=0.5, gan_share=0.55), resamples=200, seed=0)
+    found = results.with_intervals(measured(40, unet_share=0.5, gan_share=0.55), 200, 0, PAIRS)
     for metric in ("l1", "colourfulness", "delta_colourfulness", "judge_fd", "judge_kid"):
         assert _width(found["gan_minus_unet"], metric) < 0.5 * _width(found["gan"], metric)
     # Colourfulness varies much from picture to picture, but that of half the colours hangs on that of the real ones.
@@ -140,7 +141,7 @@ def test_differences_are_paired():
 
 def test_the_seed_decides_the_intervals():
     numbers = measured(20)
-    first, again, other = (results.with_intervals(numbers, resamples=100, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (results.with_intervals(numbers, 100, seed, PAIRS) for seed in (0, 0, 1))
     assert first == again
     assert first["unet"]["l1"] == other["unet"]["l1"]
     assert first["unet"]["l1_low"] != other["unet"]["l1_low"]
@@ -170,13 +171,13 @@ def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
 
 
 def test_gain_multiplies_the_colours_of_the_unet():
-    found = results.summarise(measured(20, unet_share=0.4, gan_share=1, gain=2))
+    found = results.summarise(measured(20, unet_share=0.4, gan_share=1, gain=2), PAIRS)
     assert found["unet_gain"]["skill"] == pytest.approx(0.8)
     assert found["gan_minus_unet_gain"]["skill"] == pytest.approx(0.2)
 
 
 def test_hues_are_compared_at_the_colourfulness_of_each_real_picture():
-    found = results.summarise(measured(40, unet_share=0.5, gan_share=1))
+    found = results.summarise(measured(40, unet_share=0.5, gan_share=1), PAIRS)
     assert found["unet"]["judge_fd"] > 1e-3
     for who in ("unet", "unet_gain"):  # of which nothing is wrong but how pale they are
         assert found[who]["judge_fd_hue"] < 0.02 * found["unet"]["judge_fd"]
@@ -224,7 +225,7 @@ def test_pictures_without_colours_are_refused():
 
 
 def said(unet_share, gan_share):
-    found = results.with_intervals(measured(30, unet_share, gan_share), resamples=100, seed=0)
+    found = results.with_intervals(measured(30, unet_share, gan_share), 100, 0, PAIRS)
     measured_on = {"pictures": 30, "target": "photos32", "encoder": "none", "gain": 1.5}
     return report.in_words(found, measured_on | {"gains": {"real": {"factor": 2.2, "skill": -0.034}}})
 

@@ -62,7 +62,7 @@ def made(tmp_path, monkeypatch):
 
 def keep(made) -> None:
     for one in made:
-        kept.keep(one)
+        kept.write(one)
 
 
 def tables(found) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.errors import PipelineError
-from pipeline.files import keep
+from pipeline.files import sync
 
 SPLITS = ("train", "validation", "test")
 WEIGHTS = ("weights.pth", "weights.safetensors")
@@ -94,7 +94,7 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         for name, source in (files or {}).items():
             shutil.copyfile(source, unfinished / name)
         for path in unfinished.iterdir():
-            keep(path)
+            sync(path)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     finally:

@@ -53,7 +53,7 @@ def _same(first: Experiment, second: Experiment) -> bool:
     return first.code == second.code and plan.key(first.params) == plan.key(second.params)
 
 
-def keep(one: Experiment) -> None:
+def write(one: Experiment) -> None:
     """Write a measured run, all of its files or none."""
     write_all(writers(one))
 

@@ -93,7 +93,7 @@ def _make(one: Run, code: Code, label: str) -> str | None:
         _follow(command, file, label)
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
-        kept.keep(there)
+        kept.write(there)
         log.unlink()
         print(f"{label}: {outcome(there)}", flush=True)
         return None

@@ -90,10 +90,20 @@ def fit_batch(batch_size: int, pictures: np.ndarray) -> int:
     return max(4, round(batch_size * 32 * 32 / (height * width)))
 
 
-def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare, batch_size: int) -> DataLoaders:
-    """Training batches, whose pictures go through `augment` first, validation batches, and plain ones, in this order.
+class Loaders(DataLoaders):
+    """Training batches, `train`, and validation batches, `valid`, as fastai wants them, and `plain` ones.
 
-    The plain ones have the first training pictures as they are, for `statistics.PlainStatistics`.
+    These have the first training pictures as they are, for `statistics.PlainStatistics`.
+    """
+
+    @property
+    def plain(self) -> Batches:
+        """Training pictures that nothing has changed."""
+        return self[2]
+
+
+def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare, batch_size: int) -> Loaders:
+    """All batches of a training; those to learn from go through `augment` first.
 
     Args:
         train: what to learn from.
@@ -119,7 +129,7 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return prepare(*augment(rgb, labels))
 
-    return DataLoaders(
+    return Loaders(
         Batches(train, prepare_augmented, batch_size, device, shuffle=True),
         Batches(validation, prepare, batch_size, device),
         Batches(plain, prepare, batch_size, device),

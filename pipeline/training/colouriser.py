@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from torch import Tensor, nn
 
@@ -16,14 +15,14 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_all
 from pipeline.levels import Tones
 from pipeline.params import Params
-from pipeline.training.batches import Prepare, loaders, to_lightness_and_ab
+from pipeline.training.batches import Loaders, Prepare, loaders, to_lightness_and_ab
 from pipeline.training.history import History, clock
 
 TARGET, UNLABELLED = Path("data/target"), Path("data/unlabelled")
 CHUNK = 250  # pictures that are looked at together
 
 
-def batches(params: Params, batch_size: int, augment: Prepare) -> DataLoaders:
+def batches(params: Params, batch_size: int, augment: Prepare) -> Loaders:
     """Batches of the training pictures, see `pictures`, and of all validation pictures."""
     validation = store.read(TARGET, "validation")
     return loaders(pictures(params.images), validation, to_lightness_and_ab, augment, batch_size)

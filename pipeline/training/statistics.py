@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from fastai.callback.core import Callback
-from fastai.data.core import DataLoaders
 from torch import nn
 
 from pipeline.training import processes
+from pipeline.training.batches import Loaders
 from pipeline.training.precision import autocast
 
 
@@ -30,7 +30,7 @@ class PlainStatistics(Callback):
 
 
 @torch.no_grad()
-def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
+def take_statistics(network: nn.Module, batches: Loaders) -> None:
     """Take the statistics of a network anew, but for those of a part that stays in evaluation mode: it is frozen.
 
     Each process takes those of its share of the pictures, and their mean counts. See `PlainStatistics`.
@@ -41,8 +41,8 @@ def take_statistics(network: nn.Module, batches: DataLoaders) -> None:
     """
     device = torch.device(batches.device)
     accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
-    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network, batches[2].share):
-        for x, _ in batches[2]:
+    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network, batches.plain.share):
+        for x, _ in batches.plain:
             network(x)
 
 
