@@ -13,6 +13,7 @@ from pipeline.study import claims, experiments, kept, leftovers, page, plan, rec
 from pipeline.study.cells import Table
 from pipeline.study.records import FAILED, MISSING, QUEUED, Record
 
+NAMED = 5  # modules, of those that were changed
 RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), Path("study.html")
 
 
@@ -35,7 +36,9 @@ def report() -> None:
     said = claims.all_claims(table)
     notes = []
     if changed := experiments.differences(now, code):
-        notes.append(f"The runs were made with other code than lies here now; it differs in {', '.join(changed)}.")
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        named = ", ".join(changed[:NAMED])
+        notes.append(f"The runs were made with other code than lies here now; it differs in {named}{more}.")
     runs = records.table(gathered, base)
     sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
     content = page.build(gathered, table, said, base.study.seeds, notes)
