@@ -13,9 +13,13 @@ from pipeline import environment
 from pipeline.datasets import archive
 from tests import needs
 
+# They run the whole study, one test after the other: begun last, they would keep one core, and all others would wait.
+LONGEST = "test_study.py", "test_kill.py", "test_study_run.py", "test_wheel.py", "test_tour.py"
+
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs something that this system does not have."""
+    """Begin with the longest, and skip what needs something that this system does not have."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         if what := needs.missing(item.function):
             item.add_marker(pytest.mark.skip(reason=what))
