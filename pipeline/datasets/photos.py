@@ -84,19 +84,6 @@ def regions(width: int, height: int) -> dict[str, tuple[int, int, int, int]]:
     }
 
 
-def write_unseen(folder: Path) -> None:
-    """Write the part of each photograph that the test tiles are cut from, at its full size, as NAME.png.
-
-    Raises:
-        PipelineError: a photograph is missing.
-        OSError: the folder cannot be written to.
-    """
-    folder.mkdir(exist_ok=True)
-    for name in PHOTOGRAPHS:
-        photograph = load(name)
-        photograph.crop(regions(*photograph.size)["test"]).save(folder / f"{name}.png")
-
-
 def cut(region: Image.Image, size: int, wanted: int) -> np.ndarray:
     """Tiles of a region, uint8 (N, size, size, 3), evenly from all scales at which it is not smaller than a tile.
 
