@@ -82,6 +82,22 @@ FIGURES = {
         "KID (Bińkowski et al. 2018) on the judge's features of painted and of real pictures; 0 is alike. Not paired.",
         "Depends on the judge, and may come out below 0.",
     ),
+    "lpips": (
+        "LPIPS",
+        "Learned perceptual distance to the real picture, version 0.1 on AlexNet (Zhang et al. 2018); 0 is the same. "
+        "Paired; the features are of ImageNet's photographs.",
+        "Lightness, which was given, makes it small even for grey; pictures below 64 pixels are enlarged.",
+    ),
+    "inception_fid": (
+        "Fréchet Inception distance",
+        "Fréchet distance (Heusel et al. 2017) in Inception's 2,048 features, of ImageNet's photographs. Not paired.",
+        "Falls with the number of pictures, of which papers mostly have 50,000.",
+    ),
+    "inception_kid": (
+        "kernel distance, Inception",
+        "KID in Inception's features. Not paired.",
+        "Papers often give it × 100 or × 1,000.",
+    ),
 }
 
 

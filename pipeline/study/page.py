@@ -75,7 +75,7 @@ def build(
     return template.render(
         answer=_answer(table, said),
         sections=[_section(table, part, said, room) for part in table.values("part")],
-        glossary=glossary.FIGURES,
+        glossary=_glossary(measured),
         statuses=Counter(record.status for record in records if record.places),
         lacking=[record for record in records if record.places and record.status != MEASURED],
         others=[record for record in records if not record.places],
@@ -90,6 +90,12 @@ def build(
         ended=sorted(record.made.when for record in measured),
         trained=_trained_with(measured),
     )
+
+
+def _glossary(measured: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """What the figures mean that some run has."""
+    known = {name for record in measured for figures in record.made.figures.values() for name in figures}
+    return [meaning for name, meaning in glossary.FIGURES.items() if name in known]
 
 
 def _elsewhere(measured: Sequence[Record]) -> int:
