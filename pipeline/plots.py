@@ -164,7 +164,9 @@ def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     adversaries.set_xlabel("epoch")
     for axes in (error, adversaries, colourfulness):
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize="small", framealpha=0.7, handlelength=3.5)
+        # The adversaries' losses lie about ln 2, far above the axis.
+        place = "lower left" if axes is adversaries else "best"
+        axes.legend(loc=place, fontsize="small", framealpha=0.7, handlelength=3.5)
         _tidy(axes)
     figure.savefig(path, format="png")
 
