@@ -230,7 +230,7 @@ cli.app(["download", "target"])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize(
     "moment",
-    ['(scratch.Pictures, "append", 30)', '(store, "_save", 2)', '(store, "keep", 5)'],
+    ['(scratch.Pictures, "append", 30)', '(store, "_save", 2)', '(store, "sync", 5)'],
     ids=["reading", "writing", "before it has its name"],
 )
 def test_a_run_that_was_killed_begins_again_without_a_trace_of_it(settings, tmp_path, moment):
