@@ -6,20 +6,20 @@ whose name begins with `plate_`, three exposures of a glass plate are its colour
 
 - photographs.csv: a row for each photograph, model, working size and strength;
 - photographs.jpg: all photographs as grey, as the first model paints them, and as they were;
-- first.jpg: the same of the first four by name;
+- first.webp: an animation of the first four by name, grey, as the first model paints them, and as they were;
 
 and prints tables of all photographs together. Baselines are grey, whose skill is 0, and one colour for every pixel: the
 mean colour of all of them, which no model is told.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from benchmarks import plates
@@ -30,7 +30,10 @@ from pipeline.inference import Network, load
 
 SIZES = 64, 96, 128, 192, 256, 384, 512
 PANEL, GAP, LABEL = 290, 6, 16  # pixels: the longer side of a picture that is drawn, between them, and for its name
-FIRST = 4  # photographs in the small drawing
+FIRST = 4  # photographs in the animation
+HEIGHT, CAPTION = 224, 40  # pixels: of each of them, and of what stands above
+# What each frame of it says, and for how many milliseconds.
+FRAMES = {"grey": 1500, "coloured": 3000, "real": 2000}
 COLUMNS = 2  # photographs beside each other, of three pictures each
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     size, strength = arguments.draw
     colouriser = Colouriser(next(iter(networks.values())), int(size), strength)
     draw(photographs, colouriser, arguments.out / "photographs.jpg")
-    draw(dict(list(photographs.items())[:FIRST]), colouriser, arguments.out / "first.jpg")
+    animate(list(photographs.values())[:FIRST], colouriser, arguments.out / "first.webp")
     print(summary(table))
 
 
@@ -147,6 +150,26 @@ def draw(photographs: Mapping[str, Image.Image], colouriser: Colouriser, path: P
                 sheet.paste(panel, (left + place * (panel.width + GAP), top + LABEL))
         top += height
     sheet.save(path, quality=80)
+
+
+def animate(photographs: Sequence[Image.Image], colouriser: Colouriser, path: Path) -> None:
+    """All of them side by side, grey, then coloured, then real, for ever."""
+    greys = [Colouriser(paint_nothing)(picture) for picture in photographs]
+    rows = greys, [colouriser(grey) for grey in greys], photographs
+    first, *others = (_frame(row, caption) for row, caption in zip(rows, FRAMES, strict=True))
+    first.save(path, save_all=True, append_images=others, duration=[*FRAMES.values()], loop=0, quality=80, method=6)
+
+
+def _frame(photographs: Sequence[Image.Image], caption: str) -> Image.Image:
+    row = [picture.resize((round(picture.width * HEIGHT / picture.height), HEIGHT)) for picture in photographs]
+    frame = Image.new("RGB", (sum(picture.width + GAP for picture in row) - GAP, CAPTION + HEIGHT), "white")
+    left = 0
+    for picture in row:
+        frame.paste(picture, (left, CAPTION))
+        left += picture.width + GAP
+    font = ImageFont.load_default(24)
+    ImageDraw.Draw(frame).text((frame.width / 2, CAPTION / 2), caption, "black", font, anchor="mm")
+    return frame
 
 
 if __name__ == "__main__":
