@@ -1,14 +1,21 @@
 """Every command in the documents is one that there is, with options that it takes."""
 
+import inspect
 import re
 import shlex
 import tomllib
+from argparse import ArgumentParser
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
+import nbformat
 import pytest
+import typer
 import yaml
 from dvc.cli import parse_args
+from PIL import Image
 from typer.main import get_command
 
 from pipeline import cli, command, params
@@ -19,6 +26,7 @@ DOCUMENTS = [
     Path("CONTRIBUTING.md"),
     Path("data/folder/README.md"),
     *sorted(Path("docs").glob("*.md")),
+    Path("docs/tour.ipynb"),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```|((?:^ {4}\S[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -27,10 +35,18 @@ OURS = "colourgan", "dvc", "make", "pip", "py", "python", "srun", "torchrun"
 NOT_YET = {"case=stripes"}  # CONTRIBUTING.md adds it
 
 
+def read(path: Path) -> str:
+    """A document, of a notebook the text between its cells."""
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        return "\n\n".join(f"{cell.source}\n" for cell in cells if cell.cell_type == "markdown")
+    return path.read_text(encoding="utf-8")
+
+
 def commands() -> Iterator[tuple[str, str]]:
     """Document and command, of all that are in blocks or in running text."""
     for path in DOCUMENTS:
-        text = path.read_text(encoding="utf-8")
+        text = read(path)
         lines = [line for block in BLOCK.findall(text) for line in "".join(block).splitlines()]
         for line in (*lines, *INLINE.findall(text)):
             for part in APART.split(COMMENT.sub("", line)):
@@ -47,6 +63,28 @@ def parse(group, words: list[str]) -> None:
         parse(below, rest)
 
 
+class Parsed(Exception):
+    """A command line was taken apart, and nothing run."""
+
+
+def parse_script(script: str, words: list[str]) -> None:
+    """Have a script's own parser take a command line apart, and not run it."""
+    assert Path(script).exists()
+    pytest.importorskip("resource", reason="benchmarks need POSIX's limits")
+    main = import_module(".".join(Path(script).with_suffix("").parts)).main
+    if inspect.signature(main).parameters:
+        app = typer.Typer()
+        app.command()(main)
+        return parse(get_command(app), words)
+
+    def stop(parser: ArgumentParser, parse_args=ArgumentParser.parse_args) -> None:
+        parse_args(parser, words)
+        raise Parsed
+
+    with patch.object(ArgumentParser, "parse_args", stop), pytest.raises(Parsed):
+        main()
+
+
 def check_python(words: list[str]) -> None:
     match words:
         case ["-m", "pipeline", *rest]:
@@ -60,9 +98,7 @@ def check_python(words: list[str]) -> None:
         case ["-m", module, *rest]:
             check_python([f"{module.replace('.', '/')}.py", *rest])
         case [script, *rest]:
-            source = Path(script).read_text(encoding="utf-8")
-            for option in rest:
-                assert not option.startswith("--") or f'"{option}"' in source, option
+            parse_script(script, rest)
 
 
 def check_dvc(words: list[str]) -> None:
@@ -116,7 +152,8 @@ def test_a_command_in_a_document_is_one_that_there_is(document, line):
     "line",
     [
         *("python -m pipeline train-net", "python -m pipeline export --quarter", "python benchmarks/none.py"),
-        *("python benchmarks/growth.py --none", "dvc repro train", "dvc exp run -S unet.epoch=3", "dvc exp walk"),
+        *("python benchmarks/growth.py a.png --none", "python benchmarks/growth.py", "python -m benchmarks.soak"),
+        *("dvc repro train", "dvc exp run -S unet.epoch=3", "dvc exp walk"),
         *("dvc exp run -S case=3", "make tea", "pip install '.[tea]'", "colourgan --pale photo.jpg"),
         "torchrun --nproc-per-node 2 -m pipeline train",
     ],
@@ -128,3 +165,23 @@ def test_and_one_that_there_is_not_is_found(line):
 
 def test_most_commands_are_found():
     assert len(set(commands())) > 50
+
+
+def test_make_bench_runs_benchmarks_that_there_are():
+    lines = re.findall(r"^\t\$\(INSIDE\) (benchmarks/.+)$", Path("Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for line in lines:
+        check(f"python {line}")
+    assert lines
+
+
+def test_the_readme_s_first_commands_colour_photographs(tmp_path, monkeypatch):
+    of_readme = [line for document, line in commands() if document == "README.md"]
+    monkeypatch.chdir(tmp_path)
+    Path("holidays").mkdir()
+    for path in ("photo.jpg", "holidays/beach.png"):
+        Image.new("L", (40, 30), 120).save(path)
+    for line in of_readme:
+        if line.startswith(("colourgan photo.jpg", "colourgan holidays")):
+            get_command(command.app).main(line.split()[1:], standalone_mode=False)
+    assert Path("photo-coloured.jpg").exists()
+    assert Path("coloured/beach.png").exists()
