@@ -26,11 +26,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import evaluate, memory, models, params, train_gan, train_unet
+from pipeline import params, train_gan, train_unet
 from pipeline.datasets import store
+from pipeline.measuring import measurements, painting
+from pipeline.measuring.results import summarise
+from pipeline.models import saved
 from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
-from pipeline.results import summarise
+from pipeline.system import memory
 from pipeline.training import batches, precision
 from pipeline.training.batches import default_device, fit_batch, flip_and_zoom
 from pipeline.training.colouriser import TARGET
@@ -135,9 +138,9 @@ def changed(settings: params.Params, section: str, values: Mapping[str, float]) 
 def measure(network: nn.Module) -> dict[str, float]:
     """Figures on the validation pictures."""
     validation = store.read(TARGET, "validation")
-    judge = models.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
-    paint = evaluate.painters({"unet": network.eval()})
-    measured = evaluate.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    judge = saved.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
+    paint = painting.painters({"unet": network.eval()})
+    measured = measurements.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured)
     return {figure: results["unet"][figure] for figure in FIGURES}
 

@@ -83,9 +83,9 @@ def main() -> None:
 
         first = seconds(command, folder)
 
+        from pipeline.colouring.colourise_files import How, Tally, colour_all, load_painter
+        from pipeline.colouring.destinations import plan
         from pipeline.colourise import SIZE
-        from pipeline.colourise_files import How, Tally, colour_all, load_painter
-        from pipeline.destinations import plan
 
         painter = load_painter(How(str(model), SIZE))
         loaded = peak()

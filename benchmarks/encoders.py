@@ -17,10 +17,11 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.recipes import grey_l1
-from pipeline import memory, params, pretrain, train_unet
+from pipeline import params, pretrain, train_unet
 from pipeline.datasets import store
+from pipeline.measuring.plots import COLOURS
 from pipeline.networks.generator import unet
-from pipeline.plots import COLOURS
+from pipeline.system import memory
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything
 

@@ -29,16 +29,17 @@ def main() -> None:
     """Measure, and print a table."""
     import torch
 
-    from pipeline import levels, models
+    from pipeline import levels
     from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
     from pipeline.datasets import store
+    from pipeline.models import saved
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a .safetensors file")
     parser.add_argument("--data", type=Path, default=Path("data/target"), help="by default data/target")
     parser.add_argument("--number", type=int, default=2000, help="of pictures (default: 2000)")
     arguments = parser.parse_args()
-    network, about = models.load(arguments.model, "colouriser")
+    network, about = saved.load(arguments.model, "colouriser")
     tones = levels.Tones(**about["tones"])
     pictures = np.array(store.read(arguments.data, "validation").pictures[: arguments.number])
     l, real = rgb_to_l_ab(bytes_to_rgb(pictures))  # noqa: E741

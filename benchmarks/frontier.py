@@ -18,10 +18,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import evaluate, models
 from pipeline.datasets import store
-from pipeline.plots import COLOURS
-from pipeline.results import summarise
+from pipeline.measuring import measurements, painting
+from pipeline.measuring.plots import COLOURS
+from pipeline.measuring.results import summarise
+from pipeline.models import saved
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 
@@ -35,7 +36,7 @@ COLUMNS = ["skill", "colourfulness", "judge_fd", "judge_accuracy"]
 
 def load(name: str | Path, kind: str = "colouriser") -> nn.Module:
     """A model, on the device there is."""
-    return models.load(Path(name), kind)[0].to(device=default_device(), memory_format=torch.channels_last)
+    return saved.load(Path(name), kind)[0].to(device=default_device(), memory_format=torch.channels_last)
 
 
 def mixed(unet: Path, gan: Path, share: float) -> nn.Module:
@@ -64,8 +65,8 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     for name, path in others.items():
         ways.append((name, 1, name))
         colourisers[name] = load(path)
-    paint = evaluate.painters(colourisers)
-    measured = evaluate.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    paint = painting.painters(colourisers)
+    measured = measurements.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured)
     return pd.DataFrame([{"family": family, "knob": knob, **results[who]} for family, knob, who in ways])
 

@@ -26,10 +26,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import memory, params
+from pipeline import params
 from pipeline.datasets import store
+from pipeline.measuring.plots import COLOURS
 from pipeline.networks.generator import unet
-from pipeline.plots import COLOURS
+from pipeline.system import memory
 from pipeline.training.batches import fit_batch, flip_and_zoom, loaders, to_lightness_and_ab
 from pipeline.training.learner import learner, warm_up_and_decay
 from pipeline.training.muon import Muon

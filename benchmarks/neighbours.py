@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from pipeline import memory
+from pipeline.system import memory
 
 SETTINGS = {  # of threads that have nothing to do
     "libgomp's default": {},

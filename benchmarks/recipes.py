@@ -21,13 +21,16 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import tutorial
-from pipeline import evaluate, memory, models, params, train_gan, train_unet
+from pipeline import params, train_gan, train_unet
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.levels import Tones
-from pipeline.plots import COLOURS
+from pipeline.measuring import measurements, painting
+from pipeline.measuring.plots import COLOURS
+from pipeline.measuring.results import summarise
+from pipeline.models import saved
 from pipeline.pretrain import DATA
-from pipeline.results import summarise
+from pipeline.system import memory
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 from pipeline.training.history import History
@@ -57,7 +60,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
     if stage == "unet":
         network, about = train_unet.on_encoder(0 if recipe == TUTORIAL else settings.unet.dropout)
     else:
-        network, about = models.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
+        network, about = saved.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
         "unet": lambda: train_unet.train(settings, network),
         "gan": lambda: train_gan.train(settings, network, about["architecture"], train_gan.features(about["data"]))[0],
@@ -78,7 +81,7 @@ def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     target, encoder = (store.read_about(data)["name"] for data in (TARGET, DATA["encoder"]))
     about = {"architecture": architecture, "data": target, "encoder": encoder, "seed": seed, "unet": {}}
     tones = Tones.of(store.read(TARGET, "train").pictures).model_dump()
-    models.save(path, network, kind="colouriser", **about, dropout=network.dropout, tones=tones)
+    saved.save(path, network, kind="colouriser", **about, dropout=network.dropout, tones=tones)
 
 
 def grey_l1() -> float:
@@ -108,15 +111,15 @@ def test_figures(out: Path) -> pd.DataFrame:
     """What evaluate measures, of each saved model, of the study's U-Nets × a gain, and of the real pictures."""
     validation, test = (store.read(TARGET, split) for split in ("validation", "test"))
     device = default_device()
-    judge, _ = models.load(Path("models/judge.safetensors"), "classifier")
+    judge, _ = saved.load(Path("models/judge.safetensors"), "classifier")
     paths = sorted(out.glob("*.safetensors"))
-    colourisers = {path.stem: models.load(path, "colouriser")[0].to(device) for path in paths}
+    colourisers = {path.stem: saved.load(path, "colouriser")[0].to(device) for path in paths}
     size = fit_batch(BATCH_SIZE, test.pictures)
     for name in [name for name in colourisers if name.startswith(f"{STUDY}-unet")]:
         unet = colourisers[name]
-        gain = evaluate.fit_gains({"unet": unet}, validation.pictures, size)["real"].factor
+        gain = painting.fit_gains(unet, {}, validation.pictures, size)["real"].factor
         colourisers[f"{name} × {gain:.2f}"] = lambda l, unet=unet, gain=gain: gain * unet(l)  # noqa: E741
-    measured = evaluate.measure(test, evaluate.painters(colourisers), judge.to(device), size)
+    measured = measurements.measure(test, painting.painters(colourisers), judge.to(device), size)
     results = summarise(measured)
     return pd.DataFrame({name: results[name] for name in ("real", *colourisers)}).T
 

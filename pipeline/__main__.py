@@ -9,8 +9,8 @@ from typing import NoReturn
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main can tell of it, Ctrl-C ends all without a traceback
 
-from pipeline import environment, memory
-from pipeline.errors import PipelineError, Stopped, Unread, printable
+from pipeline.system import environment, memory
+from pipeline.system.errors import PipelineError, Stopped, Unread, printable
 
 COMPUTING = {"pretrain", "train-unet", "train-gan", "evaluate"}
 

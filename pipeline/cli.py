@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline import environment, lock, params
-from pipeline.errors import PipelineError, Stopped, Unread, ran_out_of_memory
+from pipeline import params
+from pipeline.system import environment, lock
+from pipeline.system.errors import PipelineError, Stopped, Unread, ran_out_of_memory
 
 
 class Commands(TyperGroup):
@@ -159,7 +160,7 @@ def evaluate() -> None:
 @app.command()
 def report() -> None:
     """Say in words what evaluate measured last."""
-    from pipeline import report
+    from pipeline.measuring import report
 
     report.run()
 
@@ -193,7 +194,7 @@ def colourise(
     ] = False,
 ) -> None:
     """Colour photographs, at their full size, into another folder."""
-    from pipeline import colourise_files
+    from pipeline.colouring import colourise_files
 
     colourise_files.run(photos, out, colourise_files.How(model, size, compared=compare, force=force, damaged=damaged))
 

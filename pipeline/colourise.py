@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from pipeline import guided, inference
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
-from pipeline.errors import PipelineError
-from pipeline.inference import Network, Paint
+from pipeline.colouring import guided
+from pipeline.models import inference
+from pipeline.models.inference import Network, Paint
 from pipeline.photographs import arrays, reading, tones
 from pipeline.photographs.tones import Seen
+from pipeline.system.errors import PipelineError
 
 VERSION = "3"  # of how photographs are painted; to be raised whenever the same model gives them other colours
 # Pixels of the shorter side of what the network sees. Trained on 32×32 pictures, U-Net and GAN have the most skill on

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import cli
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 
 class Commands(cli.Commands):
@@ -82,7 +82,7 @@ def colour(
     ] = False,
 ) -> None:
     """Colour photographs, at their full size. This is what is done where no command is named."""
-    from pipeline import colourise_files
+    from pipeline.colouring import colourise_files
 
     how = colourise_files.How(model, size, strength, device, force=force, damaged=damaged)
     if Path("-") not in photos:

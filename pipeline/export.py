@@ -13,13 +13,13 @@ import onnxruntime
 import torch
 from torch import nn
 
-from pipeline import metadata, model_card, models
 from pipeline.colour import AB_SCALE
-from pipeline.colourise_files import find_model
-from pipeline.errors import PipelineError, printable
-from pipeline.files import write_all
+from pipeline.colouring.colourise_files import find_model
+from pipeline.models import metadata, model_card, saved
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.generator import BothWays
+from pipeline.system.errors import PipelineError, printable
+from pipeline.system.files import write_all
 
 CHECKED = ((1, 32, 32), (2, 45, 77), (1, 160, 96))  # pictures, height, width
 TOLERANCE = 1e-3  # of ab, in units of ab / 110
@@ -45,7 +45,7 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
     card = out.with_name(f"{out.name}.md")
     with _writing(out):
         _check(path, out, card, force)
-    unet, about = models.load(path, "colouriser")
+    unet, about = saved.load(path, "colouriser")
     paint_stronger(unet, gain)
     about |= {"gain": gain}
     network = AnySize(unet).eval()

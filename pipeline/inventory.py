@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 from pipeline.datasets import folder
-from pipeline.files import write_all
 from pipeline.params import Params
 from pipeline.photographs import folders
+from pipeline.system.files import write_all
 
 INVENTORY = Path("data/inventory.json")
 

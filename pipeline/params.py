@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pipeline.errors import ParamsError
+from pipeline.system.errors import ParamsError
 
 DatasetName = Literal["cifar10", "stl10", "imagenette", "photos32", "photos96", "folder"]
 EncoderName = DatasetName | Literal["imagenet", "none"]

@@ -10,15 +10,15 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 from torch import Tensor, nn
 
-from pipeline import models
 from pipeline.datasets import colours, store
-from pipeline.errors import PipelineError
-from pipeline.files import write_all
+from pipeline.models import saved
 from pipeline.networks import weights
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import check_side
 from pipeline.params import Classifier as Settings
 from pipeline.params import Encoder, Params
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import write_all
 from pipeline.training import processes
 from pipeline.training.batches import (
     Prepare,
@@ -75,7 +75,7 @@ def run(name: Name, params: Params) -> None:
     table = pd.DataFrame(rows, columns=["epoch", "train_loss", "validation_loss", "validation_accuracy"])
     accuracy = {"accuracy": rows[-1]["validation_accuracy"]} if rows else {}
     report = {"data": data["name"], **accuracy}
-    models.save(
+    saved.save(
         Path(f"models/{name}.safetensors"),
         network,
         kind="classifier",

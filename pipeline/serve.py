@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import address
-from pipeline.errors import PipelineError
+from pipeline.serving import address
+from pipeline.system.errors import PipelineError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -75,7 +75,7 @@ def find(model: str | None) -> dict[str, Path]:
     Raises:
         PipelineError: there is no such model, or none at all.
     """
-    from pipeline.colourise_files import find_model, models
+    from pipeline.colouring.colourise_files import find_model, models
 
     path = find_model(model)
     first = {path.stem: path}
@@ -95,8 +95,7 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)  # before Gradio is imported, whose own default is for all users
     import gradio
 
-    from pipeline import page
-    from pipeline.serving import api, gate
+    from pipeline.serving import api, gate, page
     from pipeline.serving.desk import MEGABYTES, SEVERAL, TOGETHER, WAITING, Desk
     from pipeline.serving.files import Files
     from pipeline.serving.turns import Turns

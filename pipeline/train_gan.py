@@ -7,13 +7,13 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from pipeline import models
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.networks.generator import BothWays
 from pipeline.params import GAN, Params
+from pipeline.system.errors import PipelineError
 from pipeline.training import colouriser, processes
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
@@ -35,7 +35,7 @@ def run(params: Params) -> None:
     """
     seed_everything(params.seed)
     params = params.at(store.side(colouriser.TARGET))
-    network, about = models.build_on(UNET, "colouriser")
+    network, about = saved.build_on(UNET, "colouriser")
     if about["unet"].get("encoder_learning_rate") == 0:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
@@ -58,7 +58,7 @@ def features(data: str) -> nn.Module:
     Raises:
         PipelineError: there is no such model, or it was trained on other pictures.
     """
-    return models.build_on(FEATURES, "classifier", data)[0].body
+    return saved.build_on(FEATURES, "classifier", data)[0].body
 
 
 def train(

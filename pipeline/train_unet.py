@@ -8,8 +8,8 @@ from fastai.callback.core import Callback
 from torch import nn
 from torch.nn import Parameter
 
-from pipeline import models
 from pipeline.datasets import store
+from pipeline.models import saved
 from pipeline.networks.encoder import check_side
 from pipeline.networks.generator import BothWays, unet
 from pipeline.params import Params
@@ -26,7 +26,7 @@ ENCODER = Path("models/encoder.safetensors")
 
 def on_encoder(dropout: float) -> tuple[BothWays, dict[str, Any]]:
     """A U-Net on the pretrained encoder, untrained else, and what the encoder's file says about it."""
-    encoder, about = models.build_on(ENCODER, "classifier")
+    encoder, about = saved.build_on(ENCODER, "classifier")
     network = unet(about["architecture"], dropout=dropout)
     network.layers[0].load_state_dict(encoder.body.state_dict())
     return network, about

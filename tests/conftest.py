@@ -9,8 +9,8 @@ import pytest
 # Tests run side by side, a process on each core; more threads than cores would wait for each other, not compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pipeline import environment
 from pipeline.datasets import archive
+from pipeline.system import environment
 from tests import needs
 
 # They run the whole study, one test after the other: begun last, they would keep one core, and all others would wait.

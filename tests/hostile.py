@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import reading
+from pipeline.system.errors import PipelineError
 
 
 def refusal(content, **options):

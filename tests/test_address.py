@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from pipeline import address
-from pipeline.errors import PipelineError
+from pipeline.serving import address
+from pipeline.system.errors import PipelineError
 
 
 def said(host, port):

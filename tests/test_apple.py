@@ -17,7 +17,8 @@ STAGES = [*(f"pretrain {name}" for name in DATA), "train-unet", "train-gan", "ev
 ON_THE_DEVICE = """
 import sys
 from tests import apple
-from pipeline import cli, errors
+from pipeline import cli
+from pipeline.system import errors
 from pipeline.training import batches, frechet, selection
 
 def stop(*_):

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline import environment
 from pipeline.datasets import archive
-from pipeline.errors import PipelineError
 from pipeline.params import Archive
+from pipeline.system import environment
+from pipeline.system.errors import PipelineError
 from tests.archives import checksum, write_tar
 from tests.certificate import CERTIFICATE
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import arrays
+from pipeline.system.errors import PipelineError
 
 EVERY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

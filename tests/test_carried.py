@@ -5,10 +5,10 @@ import zlib
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import carried, reading, tags, writing, xmp
 from pipeline.photographs.tags import ASCII, EXIF, GPS, INTEROPERABILITY, Tag, Tags
 from pipeline.photographs.xmp import Made
+from pipeline.system.errors import PipelineError
 from tests.pictures import rgb_profile
 
 MADE = Made(source="5" * 64, models=("a" * 64,), size=64, version="1")

@@ -11,8 +11,8 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from pipeline import lock
-from pipeline.errors import PipelineError, Stopped
+from pipeline.system import lock
+from pipeline.system.errors import PipelineError, Stopped
 from pipeline.training import checkpoint, colouriser
 from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
@@ -278,7 +278,7 @@ def test_weights_that_are_no_numbers_are_not_saved():
 
 def test_one_run_of_a_stage_at_a_time_and_the_other_says_who_has_it():
     with lock.alone("train-unet"):
-        second = "from pipeline import lock\nwith lock.alone('train-unet'): print('both')"
+        second = "from pipeline.system import lock\nwith lock.alone('train-unet'): print('both')"
         environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
         done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, env=environment)
         assert "both" not in done.stdout

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import cifar10, splits
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests.archives import make_cifar10, write_tar
 
 NAMES = [f"{cifar10.FOLDER}/{name}" for name in (*cifar10.TRAIN, cifar10.TEST)]

@@ -12,7 +12,7 @@ from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline import cli
-from pipeline.errors import PipelineError, Stopped
+from pipeline.system.errors import PipelineError, Stopped
 from pipeline.training.learner import learner
 from tests.test_training import adam, painter, pair
 
@@ -88,7 +88,7 @@ main()
 @pytest.mark.parametrize(
     ("module", "ends"),
     [
-        ("pipeline.memory", (-signal.SIGINT, "")),  # before anything of ours can tell of it
+        ("pipeline.system.memory", (-signal.SIGINT, "")),  # before anything of ours can tell of it
         ("pipeline.cli", (130, "error: stopped; run the same command again\n")),
     ],
 )
@@ -205,28 +205,28 @@ def test_an_error_about_memory_that_is_not_scarce_is_no_lack_of_it(in_folder):
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
-@pytest.mark.parametrize("command", [["evaluate"], ["report"]])  # a stage, and another
-def test_a_signal_is_one_line_and_the_code_that_a_shell_gives(tmp_path, command, name, code):
+@pytest.mark.parametrize(("command", "module"), [("evaluate", "evaluate"), ("report", "measuring.report")])
+def test_a_signal_is_one_line_and_the_code_that_a_shell_gives(tmp_path, command, module, name, code):
     shutil.copy("params.yaml", tmp_path)
     program = f"""
 import os, signal, sys, types
 from pipeline.__main__ import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore them
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-stage = types.ModuleType("pipeline.{command[0]}")
+stage = types.ModuleType("pipeline.{module}")
 stage.run = lambda *_: os.kill(os.getpid(), signal.{name})
 sys.modules[stage.__name__] = stage
 main()
 """
     stopped = subprocess.run(
-        [sys.executable, "-c", program, *command],
+        [sys.executable, "-c", program, command],
         cwd=tmp_path,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
     )
     assert stopped.returncode == code
-    assert stopped.stderr.startswith(f"error: {command[0]}: stopped; run the same command again")
+    assert stopped.stderr.startswith(f"error: {command}: stopped; run the same command again")
     assert stopped.stderr.count("\n") == 1
 
 
@@ -242,25 +242,35 @@ def test_output_that_cannot_be_written_is_one_line_and_no_success(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "letters", "said"),
+    ("command", "module", "letters", "said"),
     [
-        (["report"], 10, b""),  # as of any program in a shell
-        (["report"], 10**6, b"error: report: nobody reads what it says; run the same command again\n"),
-        (["evaluate"], 10**6, b"error: evaluate: nobody reads what it says; run the same command again to go on\n"),
+        ("report", "measuring.report", 10, b""),  # as of any program in a shell
+        (
+            "report",
+            "measuring.report",
+            10**6,
+            b"error: report: nobody reads what it says; run the same command again\n",
+        ),
+        (
+            "evaluate",
+            "evaluate",
+            10**6,
+            b"error: evaluate: nobody reads what it says; run the same command again to go on\n",
+        ),
     ],
 )
-def test_output_that_nobody_reads_any_more_ends_a_command_as_a_shell_has_it(tmp_path, command, letters, said):
+def test_output_that_nobody_reads_any_more_ends_a_command_as_a_shell_has_it(tmp_path, command, module, letters, said):
     shutil.copy("params.yaml", tmp_path)
     program = f"""
 import sys, types
 from pipeline.__main__ import main
-stage = types.ModuleType("pipeline.{command[0]}")
+stage = types.ModuleType("pipeline.{module}")
 stage.run = lambda *_: print("." * {letters})
 sys.modules[stage.__name__] = stage
 main()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", program, *command],
+        [sys.executable, "-c", program, command],
         env=ENVIRONMENT,
         cwd=tmp_path,
         stdout=subprocess.PIPE,

@@ -6,14 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import colourise, guided, levels, models
+from pipeline import colourise, levels
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.colouring import guided
 from pipeline.colourise import Colouriser, compare, paint_nothing
 from pipeline.datasets import photos
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import tones
+from pipeline.system.errors import PipelineError
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 from tests.pictures import grey_profile, lightness, of_srgb, rgb_profile
 
@@ -317,7 +319,7 @@ def test_a_file_that_is_no_picture_or_has_several_is_refused_in_one_line(tmp_pat
 
 
 def test_threads_share_a_colouriser(tmp_path, coffee):
-    models.save(tmp_path / "unet.safetensors", random_unet(), **COLOURISER)
+    saved.save(tmp_path / "unet.safetensors", random_unet(), **COLOURISER)
     shared = Colouriser.load(tmp_path / "unet.safetensors", size=32)
     given = [as_png(coffee.rotate(angle)) for angle in range(0, 360, 15)]
     one_by_one = [hash(shared(picture).tobytes()) for picture in given]
@@ -352,14 +354,14 @@ def test_a_network_gone_astray_is_refused():
 
 def test_a_model_is_loaded_from_its_file_and_the_judge_is_refused(tmp_path, coffee):
     network = random_unet()
-    models.save(tmp_path / "unet.safetensors", network, **COLOURISER)
+    saved.save(tmp_path / "unet.safetensors", network, **COLOURISER)
     network = AnySize(network.eval())
     expected = Colouriser(lambda lightness: network(torch.from_numpy(lightness)).detach().numpy(), 32)(coffee)
     found = Colouriser.load(tmp_path / "unet.safetensors", size=32)(coffee)
     assert np.abs(np.array(found).astype(int) - np.array(expected)).max() <= 1
 
     judge = tmp_path / "judge.safetensors"
-    models.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
+    saved.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
     for path, said in ((judge, "given a model that is a classifier"), (tmp_path / "gone", "no such model")):
         with pytest.raises(PipelineError, match=said):
             Colouriser.load(path)

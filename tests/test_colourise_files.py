@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import __main__, colourise_files, destinations, models
+from pipeline import __main__
+from pipeline.colouring import colourise_files, destinations
 from pipeline.colourise import SIZE, VERSION
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import heif
+from pipeline.system.errors import PipelineError
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 ROOT = Path.cwd()
@@ -33,9 +35,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "models"
     torch.manual_seed(0)
     for name in ("unet", "gan"):
-        models.save(folder / f"{name}.safetensors", random_unet(), **COLOURISER)
+        saved.save(folder / f"{name}.safetensors", random_unet(), **COLOURISER)
     judge = Classifier("resnet20", 3, 2)
-    models.save(folder / "judge.safetensors", judge, **CLASSIFIER)
+    saved.save(folder / "judge.safetensors", judge, **CLASSIFIER)
     return folder
 
 
@@ -423,7 +425,8 @@ def test_force_makes_nothing_anew_that_is_the_same(run):
 
 QUICK = """
 import sys
-from pipeline import __main__, colourise_files
+from pipeline import __main__
+from pipeline.colouring import colourise_files
 from pipeline.colourise import Colouriser, paint_nothing
 colourise_files.load_painter = lambda *_: colourise_files.Painter(
     lambda page: Colouriser(paint_nothing).paint([page])[0],

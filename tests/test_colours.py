@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.datasets import colours, photos
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])  # as programs have it
 

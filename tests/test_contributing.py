@@ -10,14 +10,14 @@ from tests.project import Project, small
 PATCHES = re.findall("```diff\n(.+?)```", Path("CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
 MEASURE = """
 import torch
-from pipeline import evaluate
+from pipeline.measuring import measurements, painting
 from pipeline.datasets import store
 from pipeline.networks.classifier import Classifier
 from pathlib import Path
 
 torch.manual_seed(0)
-paint = evaluate.painters({"unet": lambda l: l.repeat(1, 2, 1, 1)})
-measured = evaluate.measure(store.read(Path("data/target"), "test"), paint, Classifier("resnet20", 3, 2).eval(), 10)
+paint = painting.painters({"unet": lambda l: l.repeat(1, 2, 1, 1)})
+measured = measurements.measure(store.read(Path("data/target"), "test"), paint, Classifier("resnet20", 3, 2).eval(), 10)
 assert measured["grey"]["worst"].shape == (20,)
 assert (measured["unet"]["worst"] >= measured["unet"]["l1"]).all()
 """

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import destinations
-from pipeline.destinations import check, make, plan, tell_apart
-from pipeline.errors import PipelineError
+from pipeline.colouring import destinations
+from pipeline.colouring.destinations import check, make, plan, tell_apart
 from pipeline.photographs import writing
 from pipeline.photographs.xmp import Made
+from pipeline.system.errors import PipelineError
 from tests.somebody import somebody
 
 

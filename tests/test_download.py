@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from pipeline import download, params
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests import archives
 from tests.archives import checksum, draw, make_cifar10, make_imagenette, make_stl10
 

@@ -62,11 +62,11 @@ def test_whatever_the_environment_brings_all_that_the_commands_build_on_can_be_i
     program = (
         UNKNOWN
         + """
-from pipeline import environment
+from pipeline.system import environment
 environment.settle()
-import pipeline.cli, pipeline.download, pipeline.train_gan, pipeline.evaluate, pipeline.colourise_files
+import pipeline.cli, pipeline.download, pipeline.train_gan, pipeline.evaluate, pipeline.colouring.colourise_files
 environment.without_network()
-import pipeline.page
+import pipeline.serving.page
 import matplotlib, gradio, os, tempfile, torch._inductor.runtime.cache_dir_utils as cache
 from fastai.data.external import fastai_cfg
 fastai_cfg()
@@ -90,7 +90,7 @@ def test_a_home_is_there_for_as_long_as_the_command_runs(tmp_path, home):
         UNKNOWN
         + """
 from pathlib import Path
-from pipeline import environment
+from pipeline.system import environment
 environment.settle()
 (Path.home() / "settings").write_text("are kept here")
 print(Path.home())
@@ -105,7 +105,7 @@ def test_a_home_that_can_be_written_is_the_users_and_so_is_how_the_network_is_re
     given = {"HOME": str(tmp_path), "HTTPS_PROXY": "http://proxy.example", "REQUESTS_CA_BUNDLE": "ours.pem"}
     program = f"""
 import os
-from pipeline import environment
+from pipeline.system import environment
 environment.settle()
 print({{name: os.environ[name] for name in {list(given)}}} == {given})
 """
@@ -119,7 +119,7 @@ print({{name: os.environ[name] for name in {list(given)}}} == {given})
 def test_what_a_stream_cannot_show_is_escaped(tmp_path, given):
     program = """
 import sys
-from pipeline import environment
+from pipeline.system import environment
 environment.settle()
 for stream in (sys.stdout, sys.stderr):
     print("\\u0394 of caf\\udce9", file=stream)
@@ -150,8 +150,8 @@ def test_a_library_that_cannot_be_imported_is_one_line_with_the_way_out(tmp_path
     program = """
 import sys, types, typing
 from pipeline.__main__ import main
-import pipeline
-pipeline.report = stage = sys.modules["pipeline.report"] = types.ModuleType("pipeline.report")
+from pipeline import measuring
+measuring.report = stage = sys.modules["pipeline.measuring.report"] = types.ModuleType("report")
 def run():
     sys.path.append(".")
     import no_library
@@ -167,8 +167,8 @@ def test_a_mistake_of_our_own_is_not_taken_for_a_librarys(tmp_path):
     program = """
 import sys, types
 from pipeline.__main__ import main
-import pipeline
-pipeline.report = stage = sys.modules["pipeline.report"] = types.ModuleType("pipeline.report")
+from pipeline import measuring
+measuring.report = stage = sys.modules["pipeline.measuring.report"] = types.ModuleType("report")
 stage.run = lambda: 1 / 0
 main()
 """
@@ -181,6 +181,6 @@ main()
     [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
 )
 def test_threads_of_torch_soon_sleep_when_they_wait_unless_the_user_says_otherwise(tmp_path, given, spins):
-    program = "from pipeline import environment; environment.settle(); import torch; torch.ones(9).sum()"
+    program = "from pipeline.system import environment; environment.settle(); import torch; torch.ones(9).sum()"
     done = python(program, [], tmp_path, OMP_DISPLAY_ENV="verbose", **given)
     assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from pipeline.errors import PipelineError, printable
+from pipeline.system.errors import PipelineError, printable
 
 
 @pytest.mark.parametrize(

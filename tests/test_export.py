@@ -10,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import export, inference, metadata, model_card, models, report
+from pipeline import export
 from pipeline.colourise import Colouriser
 from pipeline.datasets import photos
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
+from pipeline.measuring import report
+from pipeline.models import inference, metadata, model_card, saved
 from pipeline.networks.classifier import Classifier
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import sha256
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 ABOUT = {"data": "cifar10", "encoder": "stl10", "seed": 3, "unet": {"epochs": 2, "learning_rate": 0.01}}
@@ -33,7 +35,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     torch.manual_seed(0)
     network = random_unet()
-    models.save(folder / "unet.safetensors", network, **COLOURISER | ABOUT)
+    saved.save(folder / "unet.safetensors", network, **COLOURISER | ABOUT)
     export.run(str(folder / "unet.safetensors"), None)
     return folder
 
@@ -129,7 +131,7 @@ def test_the_card_has_figures_of_the_very_file_alone(exported, quick, tmp_path, 
 
 def test_a_file_that_computes_something_else_is_not_written(quick, tmp_path):
     other = tmp_path / "other.safetensors"
-    models.save(other, random_unet(), **COLOURISER | ABOUT)
+    saved.save(other, random_unet(), **COLOURISER | ABOUT)
     with pytest.raises(PipelineError, match="onnxruntime's ab differs by"):
         export.run(str(other), None)
     assert list(files(tmp_path)) == ["other.safetensors"]
@@ -144,7 +146,7 @@ def refusal(work, *arguments):
 
 def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_path):
     judge = tmp_path / "judge.safetensors"
-    models.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
+    saved.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
     model = str(exported / "unet.safetensors")
     assert "there is no pix2pix" in refusal(export.run, "pix2pix", None)
     assert "given a model that is a classifier" in refusal(export.run, str(judge), None)

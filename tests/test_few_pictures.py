@@ -3,7 +3,7 @@ import pytest
 
 from pipeline import evaluate, params, pretrain, train_gan, train_unet
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 
 

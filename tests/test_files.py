@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipeline import files
-from pipeline.files import UNFINISHED, write_all
+from pipeline.system import files
+from pipeline.system.files import UNFINISHED, write_all
 
 
 def test_files_are_written_into_folders_that_are_made(tmp_path):
@@ -57,7 +57,7 @@ def test_the_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch
 def hold(folder, name):
     """Another process that is writing a file in a folder, and says so."""
     code = (
-        "import sys; from pathlib import Path; from pipeline.files import write_all; "
+        "import sys; from pathlib import Path; from pipeline.system.files import write_all; "
         "write_all({Path(sys.argv[1]): lambda path: (path.write_text('whole'), print(path.name, flush=True), input())})"
     )
     command = (sys.executable, "-c", code, str(folder / name))
@@ -84,7 +84,7 @@ def test_what_a_killed_run_left_is_deleted_by_the_next_and_what_is_being_written
 
 def test_several_runs_that_write_the_same_files_do_not_disturb_each_other(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from pipeline.files import write_all\n"
+        "import sys; from pathlib import Path; from pipeline.system.files import write_all\n"
         "for number in range(100):\n"
         "    write_all({Path(sys.argv[1]) / f'{number}': lambda path: path.write_text('whole')})"
     )

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from pipeline.datasets import copies, folder
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import folders
+from pipeline.system.errors import PipelineError
 
 
 @pytest.fixture

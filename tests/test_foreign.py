@@ -7,12 +7,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pipeline import colourise_files, inference
 from pipeline.colour import AB_SCALE, bytes_to_rgb, l_to_grey, rgb_to_l_ab
+from pipeline.colouring import colourise_files
 from pipeline.colourise import Colouriser
-from pipeline.errors import PipelineError
+from pipeline.models import inference
 from pipeline.photographs import writing
 from pipeline.serving import worker
+from pipeline.system.errors import PipelineError
 from tests.painters import tinting
 
 SIGNATURE = ("input", [1, 3, 48, 64]), ("output", [1, 2, 48, 64])

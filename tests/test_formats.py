@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import formats, heif, reading
+from pipeline.system.errors import PipelineError
 
 BOX = b"\0\0\0\x18ftyp"
 

@@ -7,9 +7,9 @@ import torch
 from scipy.linalg import sqrtm
 from torch import nn
 
-from pipeline import metrics
-from pipeline.errors import PipelineError
+from pipeline.measuring import metrics
 from pipeline.networks import encoder
+from pipeline.system.errors import PipelineError
 from pipeline.training import colouriser, frechet
 from pipeline.training.frechet import FrechetLoss, transport
 from pipeline.training.history import History

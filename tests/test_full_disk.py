@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
 from pipeline.pretrain import DATA
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 from tests.somebody import somebody
 

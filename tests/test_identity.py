@@ -139,7 +139,7 @@ def test_imports_in_functions_and_whole_modules_count(tmp_path, monkeypatch):
         "b.py": "def run():\n    from pipeline import c\n",
         "c.py": "from pipeline.sub.d import value",
         "sub/__init__.py": "loaded = True",
-        "sub/d.py": "from pipeline.errors import Line",
+        "sub/d.py": "from pipeline.system.errors import Line",
         "errors.py": "Line = 1",
         "unused.py": "pass",
     }.items():

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import imagenette, workers
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests.archives import make_imagenette, write_tar
 
 TENCH, PARACHUTE = "n01440764", "n03888257"

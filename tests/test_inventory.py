@@ -4,7 +4,7 @@ import os
 import pytest
 
 from pipeline import inventory, params
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 
 @pytest.fixture

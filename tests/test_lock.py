@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import lock
-from pipeline.errors import PipelineError
+from pipeline.system import lock
+from pipeline.system.errors import PipelineError
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline import lock
+from pipeline.system import lock
 with lock.hold(Path("a.lock"), ""):
     print("held", flush=True)
     time.sleep(60)

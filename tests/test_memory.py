@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-from pipeline import cli, memory
+from pipeline import cli
+from pipeline.system import memory
 
 PROGRAM = """
 import sys, resource
-from pipeline import memory
+from pipeline.system import memory
 
 memory.keep()
 pages = []
@@ -40,7 +41,7 @@ def test_freed_memory_is_used_again_and_the_program_starts_with_the_same_argumen
 def test_ctrl_c_between_both_starts_is_heeded_by_the_second():
     program = """
 import os, signal
-from pipeline import environment, memory
+from pipeline.system import environment, memory
 start = os.execve
 os.execve = lambda *given: (os.kill(os.getpid(), signal.SIGINT), start(*given))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it

@@ -7,8 +7,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.metrics import mean_absolute_error
 from torchmetrics.image.kid import poly_mmd
 
-from pipeline import metrics
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
+from pipeline.measuring import metrics
 
 
 def lab(pictures):

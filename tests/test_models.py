@@ -9,18 +9,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline import metadata, models
-from pipeline.errors import PipelineError
+from pipeline.models import metadata, saved
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
+from pipeline.system.errors import PipelineError
 from tests.painters import CLASSIFIER, COLOURISER
 
 
 def test_a_colouriser_is_rebuilt_from_its_file_alone(tmp_path):
     network = unet("resnet20").to(memory_format=torch.channels_last).eval()
     path = tmp_path / "models" / "unet.safetensors"
-    models.save(path, network, **COLOURISER | {"dropout": 0.2})
-    again, about = models.load(path, "colouriser")
+    saved.save(path, network, **COLOURISER | {"dropout": 0.2})
+    again, about = saved.load(path, "colouriser")
     l = torch.rand(1, 1, 32, 32)  # noqa: E741
     with torch.inference_mode():
         torch.testing.assert_close(again(l), network(l))
@@ -33,15 +33,15 @@ def test_a_colouriser_is_rebuilt_from_its_file_alone(tmp_path):
 def test_a_classifier_is_rebuilt_from_its_file_alone(tmp_path):
     network = Classifier("resnet20", 3, 7).eval()
     path = tmp_path / "judge.safetensors"
-    models.save(path, network, **CLASSIFIER | {"classes": 7})
-    again, _ = models.load(path, "classifier")
+    saved.save(path, network, **CLASSIFIER | {"classes": 7})
+    again, _ = saved.load(path, "classifier")
     rgb = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(again(rgb), network(rgb))
 
 
 def refusal(path, kind):
     with pytest.raises(PipelineError) as caught:
-        models.load(path, kind)
+        saved.load(path, kind)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -56,13 +56,13 @@ def test_what_is_no_model_of_that_kind_is_refused_in_one_line(tmp_path):
     assert "not a model of this project" in refusal(tmp_path / "foreign.safetensors", "colouriser")
 
     network = Classifier("resnet20", 3, 7)
-    models.save(tmp_path / "j.safetensors", network, **CLASSIFIER | {"classes": 7})
+    saved.save(tmp_path / "j.safetensors", network, **CLASSIFIER | {"classes": 7})
     assert "given a model that is a classifier, allowed: a colouriser" in refusal(
         tmp_path / "j.safetensors", "colouriser"
     )
 
     network = nn.Conv2d(1, 2, 3)  # such as a former version's
-    models.save(tmp_path / "former.safetensors", network, **COLOURISER)
+    saved.save(tmp_path / "former.safetensors", network, **COLOURISER)
     assert "its weights are not those of this version's colouriser on a resnet20" in refusal(
         tmp_path / "former.safetensors", "colouriser"
     )
@@ -83,7 +83,7 @@ def write(path, head, weights):
 @pytest.fixture
 def judge(tmp_path):
     path = tmp_path / "judge.safetensors"
-    models.save(path, Classifier("resnet20", 3, 2), **CLASSIFIER)
+    saved.save(path, Classifier("resnet20", 3, 2), **CLASSIFIER)
     return path
 
 
@@ -130,12 +130,12 @@ def test_a_file_cut_off_anywhere_is_refused(judge):
 
 
 def test_a_byte_changed_anywhere_is_noticed(judge):
-    network, about = models.load(judge, "classifier")
+    network, about = saved.load(judge, "classifier")
     content = judge.read_bytes()
     for place in [*range(0, 2000, 37), *range(2000, len(content), 9973)]:
         judge.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
         try:
-            again, said = models.load(judge, "classifier")
+            again, said = saved.load(judge, "classifier")
         except PipelineError:
             continue
         # What is left is the wording: a letter in the name of the data, say.
@@ -184,16 +184,16 @@ def test_a_folder_is_no_model(tmp_path):
 
 
 def test_a_stage_says_so_if_another_torch_trained_what_it_builds_on(judge, monkeypatch, capsys):
-    models.build_on(judge, "classifier")
+    saved.build_on(judge, "classifier")
     assert capsys.readouterr().err == ""
     before = torch.__version__
     monkeypatch.setattr(torch, "__version__", "99.0.0")
-    models.build_on(judge, "classifier")
+    saved.build_on(judge, "classifier")
     assert capsys.readouterr().err == (
         f"warning: {judge}: trained with torch {before}, and this is torch 99.0.0; for results of one version alone, "
         "run `dvc repro --force`\n"
     )
-    models.load(judge, "classifier")  # to colour with it, that does not matter
+    saved.load(judge, "classifier")  # to colour with it, that does not matter
     assert capsys.readouterr().err == ""
 
 
@@ -201,11 +201,11 @@ def test_the_same_model_is_the_same_file_in_another_process(tmp_path):
     code = """
 import sys, torch
 from pathlib import Path
-from pipeline import models
+from pipeline.models import saved
 from pipeline.networks.classifier import Classifier
 from tests.painters import CLASSIFIER
 torch.manual_seed(0)
-models.save(Path(sys.argv[1]), Classifier("resnet20", 3, 2), **CLASSIFIER)
+saved.save(Path(sys.argv[1]), Classifier("resnet20", 3, 2), **CLASSIFIER)
 """
     paths = [tmp_path / name for name in ("one", "two")]
     for path in paths:

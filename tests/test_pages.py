@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import reading, tags, tones, writing
 from pipeline.photographs.tags import Tag, Tags
+from pipeline.system.errors import PipelineError
 from tests.pictures import rgb_profile
 
 COLOURS = [(200, 30, 30), (30, 160, 40), (20, 40, 180), (210, 200, 60)]

@@ -6,11 +6,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
 from pipeline.photographs import writing
 from pipeline.serving import painter, worker
 from pipeline.serving.painter import Painter
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import sha256
 from tests.painters import tinting
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pipeline import params
-from pipeline.errors import ParamsError
+from pipeline.system.errors import ParamsError
 
 PARAMS = yaml.safe_load(Path("params.yaml").read_text())
 

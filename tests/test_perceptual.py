@@ -10,8 +10,8 @@ from torch.nn.functional import interpolate
 from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-from pipeline import perceptual
-from pipeline.errors import PipelineError
+from pipeline.measuring import perceptual
+from pipeline.system.errors import PipelineError
 
 CPU = torch.device("cpu")
 

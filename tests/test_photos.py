@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import photos
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 
 @pytest.mark.parametrize("size", [32, 96])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline import plots
+from pipeline.measuring import plots
 
 EPOCHS = {
     "epoch": [1, 2],

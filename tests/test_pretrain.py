@@ -6,9 +6,10 @@ import pytest
 import torch
 import torchvision.models
 
-from pipeline import models, params, pretrain, train_unet
+from pipeline import params, pretrain, train_unet
 from pipeline.datasets import colours, store
-from pipeline.errors import PipelineError
+from pipeline.models import saved
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 
 
@@ -46,7 +47,7 @@ def test_a_classifier_learns_its_own_data_set_and_reports_its_accuracy(settings,
     report = json.loads((tmp_path / f"metrics/{name}.json").read_text())
     assert report["data"] == "stripes"
     assert report["accuracy"] > 0.5  # chance is 0.25
-    network, about = models.load(tmp_path / f"models/{name}.safetensors", "classifier")
+    network, about = saved.load(tmp_path / f"models/{name}.safetensors", "classifier")
     assert (about["channels"], about["classes"], about["accuracy"]) == (channels, 4, report["accuracy"])
     assert network(torch.rand(1, channels, 16, 16)).shape == (1, 4)
     history = pd.read_csv(tmp_path / f"plots/{name}.csv")
@@ -60,7 +61,7 @@ def test_a_classifier_learns_its_own_data_set_and_reports_its_accuracy(settings,
 def test_pictures_of_one_class_teach_which_way_is_up(settings, tmp_path):
     write_pictures("encoder", classes=1)
     pretrain.run("encoder", settings)
-    _, about = models.load(tmp_path / "models/encoder.safetensors", "classifier")
+    _, about = saved.load(tmp_path / "models/encoder.safetensors", "classifier")
     assert about["classes"] == 4
 
 
@@ -68,7 +69,7 @@ def test_an_encoder_of_nothing_has_random_weights_and_no_accuracy(settings, tmp_
     store.write(tmp_path / "data/encoder", {"name": "none"}, {})
     pretrain.run("encoder", settings)
     assert json.loads((tmp_path / "metrics/encoder.json").read_text()) == {"data": "none"}
-    _, about = models.load(tmp_path / "models/encoder.safetensors", "classifier")
+    _, about = saved.load(tmp_path / "models/encoder.safetensors", "classifier")
     assert (about["data"], about["architecture"]) == ("none", "vgg8")
     assert pd.read_csv(tmp_path / "plots/encoder.csv").empty
 
@@ -86,7 +87,7 @@ def test_an_encoder_of_imagenet_has_torchvisions_weights_and_a_unet_stands_on_it
     weights = torchvision.models.resnet18().state_dict()
     imagenet(tmp_path / "data/encoder", weights)
     pretrain.run("encoder", settings)
-    network, about = models.load(tmp_path / "models/encoder.safetensors", "classifier")
+    network, about = saved.load(tmp_path / "models/encoder.safetensors", "classifier")
     assert (about["architecture"], about["data"], about["classes"]) == ("resnet18", "imagenet", 1000)
     torch.testing.assert_close(network.state_dict()["body.8.1.conv2.weight"], weights["layer4.1.conv2.weight"])
 
@@ -94,7 +95,7 @@ def test_an_encoder_of_imagenet_has_torchvisions_weights_and_a_unet_stands_on_it
     few = store.Split(pictures, labels)
     store.write(tmp_path / "data/target", {"name": "stripes"}, {"train": few, "validation": few})
     train_unet.run(settings)
-    painter, about = models.load(tmp_path / "models/unet.safetensors", "colouriser")
+    painter, about = saved.load(tmp_path / "models/unet.safetensors", "colouriser")
     assert (about["encoder"], about["data"]) == ("imagenet", "stripes")
     assert painter(torch.rand(1, 1, 32, 32)).shape == (1, 2, 32, 32)
 

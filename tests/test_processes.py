@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import lock
-from pipeline.environment import first_host
-from pipeline.errors import PipelineError
+from pipeline.system import lock
+from pipeline.system.environment import first_host
+from pipeline.system.errors import PipelineError
 from pipeline.training import launch, processes
 from tests import together
 
@@ -115,7 +115,7 @@ def test_the_first_of_slurms_hosts_is_where_the_processes_meet(hosts, first):
     ],
 )
 def test_who_a_process_is_says_a_launcher_and_nothing_else(given, place):
-    program = "from pipeline import environment as e; e.settle(); print(e.place and tuple(e.place))"
+    program = "from pipeline.system import environment as e; e.settle(); print(e.place and tuple(e.place))"
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | given
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout == f"{place}\n", done.stderr

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import tones
+from pipeline.system.errors import PipelineError
 from tests.pictures import grey_profile, lightness, of_srgb, png, rgb_profile, seen_lightness
 
 STEPS = np.arange(256).reshape(16, 16) / 255

@@ -7,13 +7,14 @@ from fastai.callback.core import Callback
 from PIL import Image
 from torch import nn
 
-from pipeline import export, models, params, pretrain, train_unet
+from pipeline import export, params, pretrain, train_unet
 from pipeline.colourise import Colouriser
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.networks import encoder
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 from tests.painters import COLOURISER
 
@@ -120,7 +121,7 @@ def test_on_an_encoder_of_timm_a_unet_is_trained_and_goes_on(settings, tmp_path,
     train_unet.run(settings)
     assert capsys.readouterr().out.startswith("going on in epoch 1/2, after batch 2/2\n")
     assert file.read_bytes() == whole
-    _, about = models.load(file, "colouriser")
+    _, about = saved.load(file, "colouriser")
     assert (about["architecture"], about["encoder"]) == (architecture, "stripes")
 
 
@@ -129,7 +130,7 @@ def test_a_unet_on_an_encoder_of_timm_is_exported_and_colourises(tmp_path, archi
     torch.manual_seed(0)
     network, file = unet(architecture), tmp_path / "unet.safetensors"
     nn.init.normal_(network.layers[-1][0].weight, 0, 0.1)
-    models.save(file, network, **COLOURISER | {"architecture": architecture})
+    saved.save(file, network, **COLOURISER | {"architecture": architecture})
     export.run(str(file), None)  # which sees that both compute the same
     assert architecture in (tmp_path / "unet.onnx.md").read_text(encoding="utf-8")
     grey = Image.fromarray(draw(1, 40, np.random.default_rng(1))[0][0]).convert("L")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import colourise_files
+from pipeline.colouring import colourise_files
 from pipeline.photographs import formats, reading, tags
 from pipeline.photographs.tags import ASCII, BYTE, EXIF, GPS, LONG, RATIONAL, SHORT, Tag
 from tests.hostile import change_bytes, refusal

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import report
-from pipeline.errors import PipelineError
+from pipeline.measuring import report
+from pipeline.system.errors import PipelineError
 
 METRICS = "l1", "skill", "colourfulness", "delta_colourfulness", "judge_fd", "judge_accuracy"
 FIGURES = {

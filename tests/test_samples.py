@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import tones
+from pipeline.system.errors import PipelineError
 from tests.pictures import BLACK_IS_ZERO, FLOAT, RGB, SIGNED, WHITE_IS_ZERO, YCBCR, of_srgb, png, seen_lightness, tiff
 
 STEPS = np.linspace(0, 1, 256).reshape(16, 16)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
-from pipeline.errors import PipelineError
+from pipeline.measuring import metrics
+from pipeline.system.errors import PipelineError
 from pipeline.training import batches, colouriser
 from pipeline.training.average import MovingAverage
 from pipeline.training.history import History

@@ -29,14 +29,16 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from skimage.color import rgb2lab
 
-from pipeline import __main__, address, colourise_files, models, page, serve
+from pipeline import __main__, serve
+from pipeline.colouring import colourise_files
 from pipeline.colourise import SIZE
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.photographs import formats
-from pipeline.serving import desk, files, gate, http
+from pipeline.serving import address, desk, files, gate, http, page
 from pipeline.serving.painter import Painter
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.uploads import PREFIX, Uploads
+from pipeline.system.errors import PipelineError
 from tests.painters import COLOURISER, random_unet, tinting
 
 ROOT = Path.cwd()
@@ -663,7 +665,7 @@ def trained(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     Path("models").mkdir()
-    models.save(Path("models/unet.safetensors"), random_unet(), **COLOURISER)
+    saved.save(Path("models/unet.safetensors"), random_unet(), **COLOURISER)
     Path("mine.onnx").write_bytes(tinting(*TINTS["unet"]))
     return tmp_path
 

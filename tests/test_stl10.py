@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import stl10
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests.archives import make_stl10, write_tar
 
 PICTURE = b"\0" * stl10.PICTURE

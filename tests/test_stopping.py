@@ -14,7 +14,8 @@ ROOT = Path.cwd()
 COMMAND = """
 import signal, sys, time
 from pathlib import Path
-from pipeline import __main__, colourise_files, destinations
+from pipeline import __main__
+from pipeline.colouring import colourise_files, destinations
 from pipeline.colourise import Colouriser, paint_nothing
 from pipeline.photographs import reading, writing
 
@@ -105,7 +106,7 @@ TAKEN_AWAY = """
 import threading
 from pathlib import Path
 from PIL import Image
-from pipeline import files
+from pipeline.system import files
 from pipeline.photographs import writing
 
 begun, given_up, tried = threading.Event(), threading.Event(), threading.Event()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pipeline import params
-from pipeline.errors import ParamsError
 from pipeline.study import plan
+from pipeline.system.errors import ParamsError
 
 PARAMS = yaml.safe_load(Path("params.yaml").read_text())
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import reading, tones
+from pipeline.system.errors import PipelineError
 from tests.pictures import RGB, grey_profile, lightness, of_srgb, png, rgb_profile, seen_lightness, tiff
 
 RED = (200, 30, 30)

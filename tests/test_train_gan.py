@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline import models, params, train_gan
+from pipeline import params, train_gan
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.models import saved
 from pipeline.networks.classifier import Classifier
+from pipeline.system.errors import PipelineError
 from tests.archives import draw
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 from tests.test_checkpoint import Kill
@@ -18,7 +19,7 @@ from tests.test_checkpoint import Kill
 def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_pictures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     classifier = Classifier("resnet20", 3, 2).eval()
-    models.save(train_gan.FEATURES, classifier, **CLASSIFIER)
+    saved.save(train_gan.FEATURES, classifier, **CLASSIFIER)
     rgb = torch.rand(2, 3, 32, 32)
     assert torch.equal(train_gan.features(CLASSIFIER["data"])(rgb), classifier.body(rgb))
     with pytest.raises(PipelineError, match=r"^models/features\.safetensors: given one trained on .*, needed others; "):
@@ -33,8 +34,8 @@ def ready(tmp_path, monkeypatch, unet, **changes):
     split = store.Split(*draw(16, 32, np.random.default_rng(0)))
     store.write(train_gan.colouriser.TARGET, {"name": "photos32"}, {"train": split, "validation": split})
     network = random_unet()
-    models.save(train_gan.UNET, network, **COLOURISER | {"unet": unet})
-    models.save(train_gan.FEATURES, Classifier("resnet20", 3, 2), **CLASSIFIER)
+    saved.save(train_gan.UNET, network, **COLOURISER | {"unet": unet})
+    saved.save(train_gan.FEATURES, Classifier("resnet20", 3, 2), **CLASSIFIER)
     return settings.model_copy(update={"gan": quick}), network
 
 
@@ -43,7 +44,7 @@ def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
     settings, network = ready(tmp_path, monkeypatch, {"encoder_learning_rate": rate}, epochs=1)
     before = network.layers[0].state_dict()
     train_gan.run(settings)
-    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    trained, about = saved.load(tmp_path / "models/gan.safetensors", "colouriser")
     assert about["share"] > 0
     same = [torch.equal(tensor, before[name]) for name, tensor in trained.layers[0].state_dict().items()]
     assert all(same) == (rate == 0)
@@ -52,7 +53,7 @@ def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
 def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatch):
     settings, network = ready(tmp_path, monkeypatch, {}, epochs=0)
     train_gan.run(settings)
-    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    trained, about = saved.load(tmp_path / "models/gan.safetensors", "colouriser")
     assert about["gan"]["epochs"] == about["share"] == 0
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in trained.state_dict().items())
     assert (tmp_path / "plots/gan.csv").read_text().startswith("epoch,train_l1,")
@@ -62,7 +63,7 @@ def test_without_an_adversary_none_is_built_and_its_columns_are_empty(tmp_path, 
     settings, network = ready(tmp_path, monkeypatch, {}, epochs=1, adversarial_weight=0, downsamplings=5)
     monkeypatch.setattr(train_gan, "PatchDiscriminator", None)  # with patches that would be too large, it is not asked
     train_gan.run(settings)
-    trained, about = models.load(tmp_path / "models/gan.safetensors", "colouriser")
+    trained, about = saved.load(tmp_path / "models/gan.safetensors", "colouriser")
     assert about["gan"]["adversarial_weight"] == 0 < about["share"]
     assert any(not torch.equal(tensor, network.state_dict()[name]) for name, tensor in trained.state_dict().items())
     rows = pd.read_csv(tmp_path / "plots/gan.csv")

@@ -3,9 +3,9 @@ from itertools import count
 
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.serving import turns
 from pipeline.serving.turns import Turns
+from pipeline.system.errors import PipelineError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline import download, params, train_unet, unlabelled
 from pipeline.datasets import stl10, store, workers
 from pipeline.datasets.scratch import Pictures
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from pipeline.training import colouriser
 from tests import archives
 from tests.archives import checksum, make_stl10, write_tar

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
 from pipeline.serving import uploads
 from pipeline.serving.uploads import Uploads
+from pipeline.system.errors import PipelineError
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from skimage.color import rgb2lab
 from torch import nn
 
 from pipeline.datasets import weights as files
-from pipeline.errors import PipelineError
 from pipeline.networks import weights
+from pipeline.system.errors import PipelineError
 from tests.archives import checksum
 from tests.test_published import FAMILIES
 
@@ -123,7 +123,7 @@ def test_a_wheel_of_several_or_of_damaged_weights_is_refused_in_one_line(tmp_pat
 HUB = """
 import sys
 from pipeline.datasets import archive
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from pipeline.params import Archive
 try:
     print(archive.fetch(Archive(urls=[sys.argv[1]], checksum=sys.argv[2])))

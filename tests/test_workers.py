@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from pipeline.datasets import workers
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 LONG = """
 import signal

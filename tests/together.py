@@ -12,13 +12,14 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from pipeline import evaluate, params, pretrain, train_gan, train_unet
+from pipeline import params, pretrain, train_gan, train_unet
 from pipeline.colour import bytes_to_rgb
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
+from pipeline.measuring import measurements, painting, perceptual
+from pipeline.measuring.results import Measurements
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
-from pipeline.results import Measurements
+from pipeline.system.errors import PipelineError
 from pipeline.training import batches, checkpoint, muon, precision, processes
 from pipeline.training.learner import seed_everything
 from tests.archives import draw
@@ -120,19 +121,19 @@ def killed_and_gone_on(kind: str) -> bool:
     return there == 1 and gone_on == undisturbed
 
 
-def measured() -> tuple[dict[str, evaluate.Gain], Measurements | None]:
+def measured() -> tuple[dict[str, painting.Gain], Measurements | None]:
     """Of 31 pictures, what makes one painter as lively as another, and what each picture gives."""
     split = store.Split(*draw(31, 16, np.random.default_rng(1)))
     colourisers = {"unet": lambda l: torch.cat((l, -l), dim=1) / 9, "gan": lambda l: torch.cat((l, l), dim=1) / 3}  # noqa: E741
     torch.manual_seed(0)
     judge = Classifier("resnet20", 3, 10).eval()
-    published = evaluate.Published(
+    published = perceptual.Published(
         lpips=lambda pictures, real: (pictures.float() - real.float()).abs().mean(dim=(1, 2, 3)),
         inception=lambda pictures: pictures.float().mean(dim=(1, 2)) / 255,
     )
-    return evaluate.fit_gains(colourisers, split.pictures, 4), evaluate.measure(
-        split, evaluate.painters(colourisers, 2), judge, 4, published
-    )
+    paint = painting.painters(colourisers, {"unet_gain": ("unet", 2)})
+    gains = painting.fit_gains(colourisers["unet"], {"gan": colourisers["gan"]}, split.pictures, 4)
+    return gains, measurements.measure(split, paint, judge, 4, published)
 
 
 def run(what: str, folder: Path) -> None:

@@ -21,9 +21,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from tqdm import tqdm
 from urllib3.util import Retry
 
-from pipeline import environment, lock
-from pipeline.errors import PipelineError
 from pipeline.params import Archive
+from pipeline.system import environment, lock
+from pipeline.system.errors import PipelineError
 
 TIMEOUT = 30  # seconds without an answer or a byte
 ATTEMPTS = 5

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from pipeline.colour import AB_SCALE, bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 # Units of a* and b*. Noise of grey JPEGs reaches 0.5, sepia 1.6 in poor JPEGs; photographs of a class 6 to 16.
 LEAST = 2

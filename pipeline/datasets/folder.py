@@ -15,8 +15,8 @@ from pipeline.datasets import copies, layout, workers
 from pipeline.datasets.crop import square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError, printable
 from pipeline.photographs import folders, reading, tones
+from pipeline.system.errors import PipelineError, printable
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures

@@ -14,8 +14,8 @@ from pipeline.datasets.crop import square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.splits import cut_validation, shuffled
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
 from pipeline.photographs import reading
+from pipeline.system.errors import PipelineError
 
 FOLDER = "imagenette2-160"
 WORDNET = {  # how the folder of a class is called

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.errors import printable
+from pipeline.system.errors import printable
 
 NAMES = {
     **dict.fromkeys(("train", "training", "trn"), "train"),

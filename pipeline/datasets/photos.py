@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.datasets.splits import shuffled
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 FILES = {  # (package, file) by the name of the photograph, which is its class
     "astronaut": ("skimage", "data/astronaut.png"),

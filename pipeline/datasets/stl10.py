@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.datasets import archive
 from pipeline.datasets.splits import cut_validation
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 SIDE = 96
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.errors import PipelineError
-from pipeline.files import sync
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import sync
 
 SPLITS = ("train", "validation", "test")
 WEIGHTS = ("weights.pth", "weights.safetensors")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 ENDINGS = (".pth", ".safetensors")
 MOST = 8 << 30  # bytes

@@ -13,8 +13,8 @@ from itertools import chain, islice
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import reading
+from pipeline.system.errors import PipelineError
 
 CHUNK = 16  # pictures that a process is given at once
 AHEAD = 3  # times as much is given to each, so that none waits for more

@@ -1,0 +1,1 @@
+"""The networks: encoder, U-Net and PatchGAN, and the weights of others."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from pipeline.colour import l_to_grey
-from pipeline.errors import PipelineError
 from pipeline.networks.published import DEEPEST, Mean, chain
+from pipeline.system.errors import PipelineError
 
 
 class BasicBlock(nn.Module):

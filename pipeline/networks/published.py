@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 SIDE = 64  # of the picture by which a chain is tried
 DEEPEST = 32  # how often smaller the sides are behind the last layer; `any_size` pads to multiples of it

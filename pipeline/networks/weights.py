@@ -9,9 +9,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pipeline.errors import PipelineError
 from pipeline.networks import encoder
 from pipeline.networks.classifier import Classifier
+from pipeline.system.errors import PipelineError
 
 CLASSES = 1000
 COUNTER = "num_batches_tracked"  # of batch normalisation; older files have none

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of channels
 ALLOWED = "(height, width) or (height, width, 1 to 4 channels: grey, grey and alpha, RGB, RGBA)"

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.errors import PipelineError, printable
+from pipeline.system.errors import PipelineError, printable
 
 # What operating systems, file servers and programs that unpack archives put beside pictures; in lower case.
 SYSTEM = {

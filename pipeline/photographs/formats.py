@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import tags
 from pipeline.photographs.tags import Tag
+from pipeline.system.errors import PipelineError
 
 HEAD = 1024  # bytes from which a format is known
 

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 SUFFIXES = {".heic", ".heif", ".hif"}
 SIDES = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)  # a property of each picture, and of each tile (ISO 23008-12)

@@ -4,12 +4,12 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import carried, heif, raw, samples, tags
 from pipeline.photographs.carried import Carried
 from pipeline.photographs.formats import RAW
 from pipeline.photographs.tags import Tag, Tags
 from pipeline.photographs.tones import Seen, understand
+from pipeline.system.errors import PipelineError
 
 SUBFILE, WIDTH, HEIGHT, BITS = 0x00FE, 0x0100, 0x0101, 0x0102
 REDUCED, MASK = 1, 4  # bits of a TIFF page's NewSubfileType

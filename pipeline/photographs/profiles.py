@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import heif
+from pipeline.system.errors import PipelineError
 
 Profile = ImageCms.ImageCmsProfile
 

@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 SRGB = (2.4, 12.92)  # the power of its tone curve, and the slope of the line that it begins with
 TURNED = (5, 6)  # LibRaw's ways to turn that swap the sides

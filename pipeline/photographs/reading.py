@@ -10,10 +10,10 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from pipeline.errors import PipelineError, printable
 from pipeline.photographs import folders, formats, pages
 from pipeline.photographs.folders import Found
 from pipeline.photographs.pages import Photograph
+from pipeline.system.errors import PipelineError, printable
 
 
 def find(folder: Path) -> Found:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 # Tags of TIFF 6.0
 _BITS, _COMPRESSION, _PHOTOMETRIC, _MAXIMUM, _PLANES, _FORMAT = 258, 259, 262, 281, 284, 339

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipeline.errors import PipelineError
 from pipeline.photographs import profiles, samples
+from pipeline.system.errors import PipelineError
 
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from pipeline.colourise import SIZE
-from pipeline.errors import PipelineError, printable
 from pipeline.serving import files, gate, manual, refusals
 from pipeline.serving.desk import MEGABYTES, SIZES, STRONGEST, Desk
 from pipeline.serving.files import Files
+from pipeline.system.errors import PipelineError, printable
 
 VERSION = "1"  # of what programs can rely on
 SMALLEST = 16  # pixels of the shorter side of what a network sees, at least

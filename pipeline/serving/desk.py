@@ -9,11 +9,11 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from pipeline.colourise import SIZE
-from pipeline.errors import PipelineError
 from pipeline.serving.painter import Painter
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.turns import Turns
 from pipeline.serving.uploads import Uploads
+from pipeline.system.errors import PipelineError
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 SEVERAL, TOGETHER = 20, 200  # photographs that a page takes at once, and their megabytes, at most

@@ -17,10 +17,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
-from pipeline.errors import PipelineError, printable
 from pipeline.serving import turns
 from pipeline.serving.gate import API, SCRIPT, UPLOAD
 from pipeline.serving.uploads import Uploads
+from pipeline.system.errors import PipelineError, printable
 
 AT_ONCE = 64  # uploads, at most, half of them from one address
 FIRST = 10  # seconds that an upload may take in any case, and then one more for

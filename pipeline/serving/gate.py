@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.errors import printable
 from pipeline.serving.refusals import Refusal
+from pipeline.system.errors import printable
 
 MESSAGE = 64 * 1024  # bytes of a request, at most, unless it is an upload
 PATIENCE = 10  # seconds for such a request to arrive

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import psutil
 
-from pipeline.errors import PipelineError, printable
 from pipeline.serving.refusals import Refusal
+from pipeline.system.errors import PipelineError, printable
 
 DEADLINE = 30  # seconds for one photograph; the largest one takes about 4 where nothing else runs
 LEFT = 5  # seconds after which a photograph that nobody waits for is given up; before, loading models takes longer

@@ -1,6 +1,6 @@
 """What is refused to visitors and programs: in words, and with the status that HTTP has for it."""
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 LATER = {429, 503}  # of what may be asked again in a while
 

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from filelock import lock_descriptor
 
-from pipeline.files import WINDOWS
 from pipeline.serving.refusals import Refusal
+from pipeline.system.files import WINDOWS
 
 PREFIX = "colourgan-page-"
 LOCK = "lock"  # the file in the folder that tells a later server whether this one is alive

@@ -18,15 +18,16 @@ from typing import Any, NamedTuple, Self, TextIO
 
 from PIL import Image, ImageOps
 
-from pipeline import destinations, inference
+from pipeline.colouring import destinations
 from pipeline.colourise import VERSION, Colouriser, paint_nothing
 from pipeline.datasets import photos
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
-from pipeline.inference import Network
+from pipeline.models import inference
+from pipeline.models.inference import Network
 from pipeline.photographs import formats, reading, tones, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.xmp import Made
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import sha256
 
 MEGAPIXELS = 50  # of a photograph: what the cameras of phones make, and about 1 GB while it is coloured
 SCANS = 30  # of a JPEG; a progressive one has about ten, and each is gone through at full size

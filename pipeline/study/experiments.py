@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.errors import ParamsError, PipelineError
+from pipeline.measuring.report import FIGURES
 from pipeline.params import Params
-from pipeline.report import FIGURES
+from pipeline.system.errors import ParamsError, PipelineError
 
 REFERENCE = re.compile(r"refs/exps/(?P<base>[0-9a-f]{2}/[0-9a-f]{38})/(?P<name>.+)")
 # Their modules decide no figure but through the data, which has a digest.

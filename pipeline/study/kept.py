@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import printable
-from pipeline.files import write_all
-from pipeline.report import FIGURES
+from pipeline.measuring.report import FIGURES
 from pipeline.study import cache, estimate, experiments, pictures, plan
 from pipeline.study.experiments import Experiment
+from pipeline.system.errors import printable
+from pipeline.system.files import write_all
 
 FOLDER = Path("metrics/study")
 ABOUT = "run.json"  # name, commit, baseline, when, torch, and the digests of all other files

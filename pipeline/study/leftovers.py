@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 
 from pipeline import params
-from pipeline.errors import PipelineError
 from pipeline.study import plan
 from pipeline.study.experiments import git
+from pipeline.system.errors import PipelineError
 
 COPIES = Path(".dvc/tmp/exps/standalone")  # in which `dvc exp run --temp` runs, each in a copy of the project
 OLD = 60  # seconds: a copy that is younger may belong to a run that has only just begun

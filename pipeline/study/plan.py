@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pipeline import params
-from pipeline.errors import ParamsError
 from pipeline.params import Params
+from pipeline.system.errors import ParamsError
 
 AXES = ("case", "images", "seed")  # what the study itself sets
 RESERVED = {*AXES, "cases", "study"}  # what no setting may change

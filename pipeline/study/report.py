@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from pipeline import params
-from pipeline.errors import PipelineError, printable
-from pipeline.files import write_all
 from pipeline.study import claims, experiments, kept, leftovers, page, plan, records, run
 from pipeline.study.cells import Table
 from pipeline.study.records import FAILED, MISSING, QUEUED, Record
+from pipeline.system.errors import PipelineError, printable
+from pipeline.system.files import write_all
 
 NAMED = 5  # modules, of those that were changed
 RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), Path("study.html")

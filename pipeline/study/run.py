@@ -14,12 +14,12 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from pipeline import params
-from pipeline.errors import PipelineError, printable
-from pipeline.lock import FOLDER
 from pipeline.study import experiments, kept, leftovers, plan
 from pipeline.study.estimate import Clock, seconds
 from pipeline.study.experiments import Code, Experiment
 from pipeline.study.plan import Run
+from pipeline.system.errors import PipelineError, printable
+from pipeline.system.lock import FOLDER
 
 LOGS = FOLDER / "study"  # of runs that have not come to their end
 STAGE = re.compile(r"Running stage '([^']+)'")

@@ -1,0 +1,1 @@
+"""How networks are trained: batches, optimiser, losses, checkpoints, several processes."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.colour import bytes_to_rgb, rgb_to_l, rgb_to_l_ab
 from pipeline.datasets.store import Split
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from pipeline.training import processes
 
 PLAIN = 1000  # pictures from which batch statistics are taken

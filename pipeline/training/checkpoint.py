@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from fastai.callback.core import Callback, CancelEpochException
 
-from pipeline.errors import PipelineError, ran_out_of_memory
-from pipeline.files import write_all
-from pipeline.lock import FOLDER
+from pipeline.system.errors import PipelineError, ran_out_of_memory
+from pipeline.system.files import write_all
+from pipeline.system.lock import FOLDER
 from pipeline.training import identity, processes
 
 MINUTES = 5  # between checkpoints within an epoch

@@ -8,13 +8,14 @@ import pandas as pd
 from fastai.learner import Learner
 from torch import Tensor, nn
 
-from pipeline import metrics, models
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
-from pipeline.errors import PipelineError
-from pipeline.files import write_all
 from pipeline.levels import Tones
+from pipeline.measuring import metrics
+from pipeline.models import saved
 from pipeline.params import Params
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import write_all
 from pipeline.training.batches import Loaders, Prepare, loaders, to_lightness_and_ab
 from pipeline.training.history import History, clock
 
@@ -83,7 +84,7 @@ def save(name: str, network: nn.Module, history: History, params: Params, **abou
             Path(f"plots/{name}_seconds.csv"): lambda path: seconds.to_csv(path, index=False, lineterminator="\n"),
         }
     )
-    models.save(
+    saved.save(
         Path(f"models/{name}.safetensors"),
         network,
         kind="colouriser",

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from pipeline.files import sha256
+from pipeline.system.files import sha256
 from pipeline.training import processes
 from pipeline.training.batches import default_device
 from pipeline.training.precision import capabilities, fastest
 
 PROJECT = Path(__file__).parents[2]
 # The schema and the errors are everywhere and change no result.
-EVERYWHERE = {Path("pipeline/params.py"), Path("pipeline/errors.py")}
+EVERYWHERE = {Path("pipeline/params.py"), Path("pipeline/system/errors.py")}
 
 LIBRARIES = "fastai", "numpy", "scipy", "timm", "torch", "torchvision"
 SWITCHES = (  # by which users have libraries compute in another way

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import distributed
 
-from pipeline import environment, files
-from pipeline.errors import PipelineError
-from pipeline.lock import FOLDER, Held, hold
+from pipeline.system import environment, files
+from pipeline.system.errors import PipelineError
+from pipeline.system.lock import FOLDER, Held, hold
 from pipeline.training import processes
 from pipeline.training.checkpoint import folder
 from pipeline.training.place import Place

@@ -3,8 +3,8 @@
 from fastai.callback.core import Callback
 from torch import Tensor
 
-from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb
+from pipeline.measuring import metrics
 from pipeline.training import processes
 
 

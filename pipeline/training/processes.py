@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 from pipeline.training.place import Place
 
 Anything = TypeVar("Anything")

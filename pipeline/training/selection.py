@@ -4,9 +4,9 @@ import torch
 from fastai.callback.core import Callback
 from scipy.optimize import brentq
 
-from pipeline import metrics
 from pipeline.colour import l_ab_to_rgb, rgb_to_bytes
-from pipeline.errors import PipelineError
+from pipeline.measuring import metrics
+from pipeline.system.errors import PipelineError
 from pipeline.training import processes
 from pipeline.training.average import weights
 from pipeline.training.checkpoint import LOWER

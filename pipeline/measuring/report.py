@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.errors import PipelineError, printable
+from pipeline.system.errors import PipelineError, printable
 
 DIFFERENCES = "gan_minus_unet", "gan_minus_unet_gain"
 NEARNESS = "further from", "closer to", "neither clearly closer to nor further from"

@@ -12,7 +12,6 @@ from PIL import Image
 
 from pipeline.colourise import SIZE
 from pipeline.datasets import photos
-from pipeline.errors import PipelineError
 from pipeline.photographs import formats, heif
 from pipeline.serving import refusals
 from pipeline.serving.desk import MEGABYTES, SEVERAL, SIZES, STRONGEST, TOGETHER, Desk
@@ -20,6 +19,7 @@ from pipeline.serving.gate import SCRIPT
 from pipeline.serving.http import CONNECTIONS
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
+from pipeline.system.errors import PipelineError
 
 SUFFIXES = sorted(
     heif.SUFFIXES | {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ}

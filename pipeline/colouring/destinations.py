@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.errors import PipelineError
-from pipeline.files import UNFINISHED
 from pipeline.photographs import folders, formats, reading, writing
+from pipeline.system.errors import PipelineError
+from pipeline.system.files import UNFINISHED
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {

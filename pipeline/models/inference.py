@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import levels, metadata
+from pipeline import levels
 from pipeline.colour import AB_SCALE, l_to_grey
-from pipeline.errors import PipelineError
+from pipeline.models import metadata
+from pipeline.system.errors import PipelineError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -88,10 +89,10 @@ def _torch_devices() -> list[str]:
 def _load_safetensors(path: Path, device: str) -> Network:
     import torch
 
-    from pipeline import models
+    from pipeline.models import saved
     from pipeline.networks.any_size import AnySize
 
-    unet, about = models.load(path, "colouriser")
+    unet, about = saved.load(path, "colouriser")
     layout: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
     network = AnySize(unet).to(**layout)
     alone = Lock()  # what the encoder sees waits in the network itself until the decoder needs it

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import PipelineError, Stopped
-from pipeline.files import WINDOWS
+from pipeline.system.errors import PipelineError, Stopped
+from pipeline.system.files import WINDOWS
 
 FOLDER = Path("checkpoints")  # of locks, and of what a run that was killed goes on from; no stage's output
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)

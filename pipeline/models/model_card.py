@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import report
 from pipeline.datasets.sources import LICENCES, SEEN
-from pipeline.errors import printable
-from pipeline.files import sha256
+from pipeline.measuring import report
+from pipeline.system.errors import printable
+from pipeline.system.files import sha256
 
 PAGE = """\
 # {name}: colours for greyscale pictures

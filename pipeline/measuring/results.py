@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 Measurements = dict[str, dict[str, np.ndarray]]  # who → metric → one number a picture, float (N,)
 Results = dict[str, dict[str, float]]  # who → metric → value

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pipeline.colour import bytes_to_rgb
-from pipeline.errors import PipelineError, ran_out_of_memory
+from pipeline.system.errors import PipelineError, ran_out_of_memory
 
 SMALLEST = 64  # pixels: the side of the patches that LPIPS was made with, Zhang et al. 2018, section 2.1
 AT_ONCE = 25  # pictures; Inception sees 299×299 pixels of each, whatever its size
@@ -21,6 +22,16 @@ BROKEN = (RuntimeError, LookupError, TypeError, AttributeError, ValueError, EOFE
 
 Compare = Callable[[Tensor, Tensor], Tensor]  # uint8 (N, H, W, 3), and the same pictures in their colours → (N,)
 Look = Callable[[Tensor], Tensor]  # uint8 (N, H, W, 3) → features (N, F) float32
+
+
+class Published(NamedTuple):
+    """Networks of others, on the device there is; None are those that are not asked for."""
+
+    lpips: Compare | None = None
+    inception: Look | None = None
+
+
+NONE = Published()
 
 
 def require_inception() -> None:

@@ -16,16 +16,18 @@ from typing import Any, BinaryIO, NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from pipeline import destinations, inference, stopping
+from pipeline.colouring import destinations
+from pipeline.colouring.destinations import Plan
 from pipeline.colourise import VERSION, Colouriser, compare
-from pipeline.destinations import Plan
-from pipeline.errors import PipelineError, printable
-from pipeline.files import UNFINISHED, sha256, write_all
-from pipeline.inference import INCLUDED
+from pipeline.models import inference
+from pipeline.models.inference import INCLUDED
 from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
 from pipeline.photographs.xmp import Made
+from pipeline.system import stopping
+from pipeline.system.errors import PipelineError, printable
+from pipeline.system.files import UNFINISHED, sha256, write_all
 
 MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline import files
-from pipeline.errors import printable
+from pipeline.system import files
+from pipeline.system.errors import printable
 
 
 @contextmanager

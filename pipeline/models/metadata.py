@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import PipelineError
 from pipeline.levels import Tones
 from pipeline.params import Architecture
+from pipeline.system.errors import PipelineError
 
 KEY = "colourgan"  # one for all: of several, safetensors makes another file each time, in another order
 SEAL = b"\x72\x4a\x0a\x06sha256\x12\x40"  # what follows, 64 bytes, is ONNX's ModelProto.metadata_props["sha256"]

@@ -11,11 +11,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pipeline import metadata
-from pipeline.errors import PipelineError, printable
-from pipeline.files import write_all
+from pipeline.models import metadata
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import BothWays, unet
+from pipeline.system.errors import PipelineError, printable
+from pipeline.system.files import write_all
 
 Kind = Literal["classifier", "colouriser"]
 

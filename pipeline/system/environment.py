@@ -19,7 +19,7 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
-from pipeline.errors import PipelineError, Stopped
+from pipeline.system.errors import PipelineError, Stopped
 from pipeline.training.place import Place
 
 # How the names of variables begin that libraries would read: of Typer, tqdm, fastai, matplotlib, torch, scikit-learn,

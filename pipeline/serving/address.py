@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from pipeline.errors import PipelineError
+from pipeline.system.errors import PipelineError
 
 WAYS_OUT = {
     errno.EADDRINUSE: "give another --port, as another program listens there",

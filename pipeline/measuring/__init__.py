@@ -1,0 +1,1 @@
+"""How good colours are: figures of each picture, their intervals, drawings and words."""
