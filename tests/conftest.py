@@ -116,3 +116,20 @@ def closed_url():
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     return f"http://127.0.0.1:{port}/archive.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The page, and the interface for programs, with stand-ins for models."""
+    from tests.sites import stand_ins  # takes seconds, and few tests need it
+
+    with stand_ins(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def painter(site):
+    """What paints for the site, which has painted nothing yet."""
+    site.painter.visitors, site.painter.most = [], 0
+    yield site.painter
+    site.painter.may_go_on.set()

@@ -18,23 +18,10 @@ from PIL import Image
 from pipeline.photographs import writing
 from pipeline.serving import desk, gate
 from tests.painters import tinting
-from tests.test_serve import TINTS, Site, claiming, command, encoded, median_tint, stand_ins
+from tests.sites import TINTS, Site, claiming, command, encoded, median_tint
 
 CURL = shutil.which("curl")
 COLOURISE = "api/colourise"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with stand_ins(tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture
-def painter(site):
-    site.painter.visitors, site.painter.most = [], 0
-    yield site.painter
-    site.painter.may_go_on.set()
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 
 from pipeline.datasets import photos
 from tests.painters import tinting
-from tests.test_serve import BROWSER, downloaded, free_port, in_a_browser
+from tests.sites import free_port
+from tests.test_serve import BROWSER, downloaded, in_a_browser
 
 MOST = 400 << 20  # bytes
 RAW_DATA = "FUJIFILMCCD-RAW 0201"
