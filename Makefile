@@ -39,6 +39,7 @@ demo: install ## Run the whole study, in a copy of its own in demo/, on photogra
 	@sed -i.old 's/^case: .*/case: photos/' demo/params.yaml && rm demo/params.yaml.old
 	@cd demo && dvc repro
 	@echo
+	@cd demo && python -m pipeline colourise data/target/photographs --out coloured --compare
 	@cd demo && python -m pipeline report
 	@echo "All of these are in the folder demo."
 

@@ -63,6 +63,7 @@ def files(folder: Path) -> set[str]:
 def test_the_demo_is_a_copy_of_todays_code_without_git(project):
     said = make(project, "demo")
     assert "dvc repro in demo" in said
+    assert "python -m pipeline colourise data/target/photographs --out coloured --compare in demo" in said
     assert "python -m pipeline report in demo" in said
     copied = {source for source in SOURCES if source not in ("Makefile", "pyproject.toml")}
     assert files(project / "demo") == copied | {"pipeline/code.py", ".dvc/config.local", "models/unet"}

@@ -47,6 +47,15 @@ def read(size: int) -> dict[str, Split]:
     return splits
 
 
+def save_unseen(folder: Path) -> list[Path]:
+    """Write, as PNG files, that part of each photograph from which no tile but those for testing is cut."""
+    paths = [folder / f"{name}.png" for name in PHOTOGRAPHS]
+    for path in paths:
+        photograph = load(path.stem)
+        photograph.crop(regions(*photograph.size)["test"]).save(path)
+    return paths
+
+
 def find(name: str) -> Path | None:
     """The file of a photograph, if there is one."""
     package, file = FILES[name]

@@ -1,6 +1,7 @@
 """Which data sets there are, and how each becomes data/ROLE."""
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -100,7 +101,9 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
             about, splits = {"name": name}, {}
     if coloured:
         splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
-    store.write(folder, about, splits)
+    with tempfile.TemporaryDirectory() as temporary:
+        whole = photos.save_unseen(Path(temporary)) if name in ("photos32", "photos96") else []
+        store.write(folder, about, splits, {f"photographs/{path.name}": path for path in whole})
 
 
 def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) -> None:

@@ -4,6 +4,7 @@ about.json            name, classes, licence
 SPLIT.npy             pictures, uint8 (N, H, W, 3), sRGB; SPLIT is train, validation or test
 SPLIT_labels.npy      class of each picture, int64 (N,); -1 where it is not known, in data/unlabelled alone
 weights.pth           instead of pictures, if the source has weights; or weights.safetensors
+photographs/          of `photos` alone: whole ones, of which nothing but the test pictures was taken
 """
 
 import json
@@ -92,8 +93,9 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
             _save(unfinished / f"{name}.npy", split.pictures)
             np.save(unfinished / f"{name}_labels.npy", split.labels)
         for name, source in (files or {}).items():
+            (unfinished / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, unfinished / name)
-        for path in unfinished.iterdir():
+        for path in filter(Path.is_file, unfinished.rglob("*")):
             sync(path)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
