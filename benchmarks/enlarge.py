@@ -1,7 +1,7 @@
 """How well small colours come back to a photograph's full size: `python benchmarks/enlarge.py PICTURE`.
 
 Takes the true colours of the photographs that scikit-image and scikit-learn carry, shrinks them to what a network sees,
-enlarges them bilinearly and by pipeline/colouring/guided.py, and prints how far each is from the true ones. Draws the
+enlarges them bilinearly and by pipeline/guided.py, and prints how far each is from the true ones. Draws the
 centres of the first three photographs, so that blocks, and colours that bleed over edges, can be seen.
 """
 
@@ -15,8 +15,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from pipeline import guided
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
-from pipeline.colouring import guided
 from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 

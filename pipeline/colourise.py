@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from pipeline import guided
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
-from pipeline.colouring import guided
 from pipeline.models import inference
 from pipeline.models.inference import Network, Paint
 from pipeline.photographs import arrays, reading, tones

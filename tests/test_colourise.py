@@ -6,9 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import colourise, levels
+from pipeline import colourise, guided, levels
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
-from pipeline.colouring import guided
 from pipeline.colourise import Colouriser, compare, paint_nothing
 from pipeline.datasets import photos
 from pipeline.models import saved

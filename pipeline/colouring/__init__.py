@@ -1,1 +1,1 @@
-"""Photographs coloured: many in one go, where the results go, and how small colours reach a large picture."""
+"""Photographs coloured, many in one go, and where the results go."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.system.errors import PipelineError, Stopped
-from pipeline.training.place import Place
+from pipeline.system.place import Place
 
 # How the names of variables begin that libraries would read: of Typer, tqdm, fastai, matplotlib, torch, scikit-learn,
 # SciPy, pandas, and, for the page, Gradio, Hugging Face and uvicorn.

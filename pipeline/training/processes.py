@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.system.errors import PipelineError
-from pipeline.training.place import Place
+from pipeline.system.place import Place
 
 Anything = TypeVar("Anything")
 
