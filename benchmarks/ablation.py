@@ -30,7 +30,7 @@ from pipeline import params, train_gan, train_unet
 from pipeline.datasets import store
 from pipeline.measuring import measurements, painting
 from pipeline.measuring.results import summarise
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks import generator
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.system import memory

@@ -32,7 +32,7 @@ def main() -> None:
     from pipeline import levels
     from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
     from pipeline.datasets import store
-    from pipeline.models import saved
+    from pipeline.model_files import saved
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a .safetensors file")

@@ -22,7 +22,7 @@ from pipeline.datasets import store
 from pipeline.measuring import measurements, painting
 from pipeline.measuring.plots import COLOURS
 from pipeline.measuring.results import summarise
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 

@@ -26,7 +26,7 @@ from benchmarks import plates
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.colourise import Colouriser, paint_nothing
 from pipeline.measuring import metrics
-from pipeline.models.inference import Network, load
+from pipeline.model_files.inference import Network, load
 
 SIZES = 64, 96, 128, 192, 256, 384, 512
 PANEL, GAP, LABEL = 290, 6, 16  # pixels: the longer side of a picture that is drawn, between them, and for its name

@@ -28,7 +28,7 @@ from pipeline.levels import Tones
 from pipeline.measuring import measurements, painting
 from pipeline.measuring.plots import COLOURS
 from pipeline.measuring.results import summarise
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.pretrain import DATA
 from pipeline.system import memory
 from pipeline.training.batches import default_device, fit_batch

@@ -22,11 +22,11 @@ from pipeline import params
 from pipeline.colour import AB_SCALE
 from pipeline.datasets import store
 from pipeline.training import colouriser
-from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.batches import Batches, default_device, fit_batch, to_lightness_and_ab
 from pipeline.training.history import History
 from pipeline.training.learner import learner
-from pipeline.training.likeness import LikenessLoss
+from pipeline.training.losses.adversarial import AdversarialStep
+from pipeline.training.losses.likeness import LikenessLoss
 from pipeline.training.precision import BFloat16
 from pipeline.training.statistics import PlainStatistics
 

@@ -177,7 +177,7 @@ def colourise(
     model: Annotated[
         str | None,
         typer.Option(
-            help="unet or gan, which dvc repro trains, photograph, which comes along, or a path; by default the first "
+            help="unet or gan, which dvc repro trains, photograph, the included one, or a path; by default the first "
             "that is there."
         ),
     ] = None,

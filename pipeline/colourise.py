@@ -13,8 +13,8 @@ from scipy.ndimage import distance_transform_edt
 
 from pipeline import guided
 from pipeline.colour import bytes_to_rgb, grey_to_l, l_ab_to_rgb_by_chroma, rgb_to_bytes, rgb_to_l
-from pipeline.models import inference
-from pipeline.models.inference import Network, Paint
+from pipeline.model_files import inference
+from pipeline.model_files.inference import Network, Paint
 from pipeline.photographs import arrays, reading, tones
 from pipeline.photographs.tones import Seen
 from pipeline.system.errors import PipelineError
@@ -54,7 +54,7 @@ class Colouriser:
     def load(cls, path: Path | str, size: int | None = None, strength: float = 1, device: str | None = None) -> Self:
         """A colouriser from the file of a model: what training wrote, or, to do without torch, what `export` wrote.
 
-        Or of somebody else's: see `inference.load`. `photograph` is the one that comes along.
+        Or of somebody else's: see `inference.load`. `photograph` is the included one.
 
         Raises:
             PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or there is no

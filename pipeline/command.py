@@ -66,7 +66,7 @@ def colour(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The path of a model, .onnx or .safetensors, or photograph, which comes along; by default a U-Net "
+            help="The path of a model, .onnx or .safetensors, or photograph, the included one; by default a U-Net "
             "that was trained in this folder, or else photograph."
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""Stage 5: measure grey, U-Net, U-Net × gain and GAN on all test pictures, with 95 % intervals, and draw them."""
+"""The stage evaluate: measure grey, U-Net, U-Net × gain and GAN on all test pictures, and draw them."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.measuring.measurements import measure
 from pipeline.measuring.painting import Colouriser, draw, fit_gains, painters
 from pipeline.measuring.perceptual import NONE, Published
 from pipeline.measuring.results import Measurements, with_intervals
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.params import Evaluate, Params
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256, write_all

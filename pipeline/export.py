@@ -15,7 +15,7 @@ from torch import nn
 
 from pipeline.colour import AB_SCALE
 from pipeline.colouring.colourise_files import find_model
-from pipeline.models import metadata, model_card, saved
+from pipeline.model_files import metadata, model_card, saved
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.generator import BothWays
 from pipeline.system.errors import PipelineError, printable

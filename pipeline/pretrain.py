@@ -1,4 +1,4 @@
-"""Stage 2: pretrain classifiers: the encoder, of greyscale pictures, the features and the judge, of colour pictures."""
+"""The stage pretrain: train classifiers: the encoder, of greyscale pictures, the features and the judge, of colour."""
 
 import json
 from functools import partial
@@ -11,7 +11,7 @@ from fastai.learner import Learner
 from torch import Tensor, nn
 
 from pipeline.datasets import colours, store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks import weights
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.encoder import check_side

@@ -1,4 +1,4 @@
-"""Stage 4: train the U-Net on, with α·BCE of a PatchGAN + λ·L1 + κ·edges + μ·paleness + ν·Fréchet distance."""
+"""The stage train_gan: train the U-Net on with α·BCE of a PatchGAN + λ·L1 + κ·edges + μ·paleness + ν·Fréchet."""
 
 from functools import partial
 from pathlib import Path
@@ -8,21 +8,21 @@ from fastai.callback.core import Callback
 from torch import nn
 
 from pipeline.datasets import store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.networks.generator import BothWays
 from pipeline.params import GAN, Params
 from pipeline.system.errors import PipelineError
 from pipeline.training import colouriser, processes
-from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.frechet import FrechetLoss
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
-from pipeline.training.likeness import LikenessLoss
+from pipeline.training.losses.adversarial import AdversarialStep
+from pipeline.training.losses.frechet import FrechetLoss
+from pipeline.training.losses.likeness import LikenessLoss
 from pipeline.training.selection import Selection
 
 UNET, FEATURES = Path("models/unet.safetensors"), Path("models/features.safetensors")

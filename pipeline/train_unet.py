@@ -1,4 +1,4 @@
-"""Stage 3: train a U-Net, on the pretrained encoder, to paint ab with an L1 loss."""
+"""The stage train_unet: train a U-Net, on the pretrained encoder, to paint ab with an L1 loss."""
 
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import Parameter
 
 from pipeline.datasets import store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.encoder import check_side
 from pipeline.networks.generator import BothWays, unet
 from pipeline.params import Params

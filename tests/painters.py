@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from pipeline.models import metadata
+from pipeline.model_files import metadata
 from pipeline.networks.generator import unet
 
 COLOURISER = {

@@ -19,7 +19,8 @@ import sys
 from tests import apple
 from pipeline import cli
 from pipeline.system import errors
-from pipeline.training import batches, frechet, selection
+from pipeline.training import batches, selection
+from pipeline.training.losses import frechet
 
 def stop(*_):
     selection.Selection.after_fit = go_on

@@ -14,13 +14,13 @@ from torch import nn
 from pipeline.system import lock
 from pipeline.system.errors import PipelineError, Stopped
 from pipeline.training import checkpoint, colouriser
-from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.frechet import FrechetLoss
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
-from pipeline.training.likeness import LikenessLoss
+from pipeline.training.losses.adversarial import AdversarialStep
+from pipeline.training.losses.frechet import FrechetLoss
+from pipeline.training.losses.likeness import LikenessLoss
 from pipeline.training.muon import Muon
 from pipeline.training.selection import Selection
 from tests.test_full_disk import full_disk

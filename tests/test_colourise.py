@@ -10,7 +10,7 @@ from pipeline import colourise, guided, levels
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.colourise import Colouriser, compare, paint_nothing
 from pipeline.datasets import photos
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import tones

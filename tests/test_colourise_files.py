@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline import __main__
 from pipeline.colouring import colourise_files, destinations
 from pipeline.colourise import SIZE, VERSION
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import heif
 from pipeline.system.errors import PipelineError
@@ -612,11 +612,11 @@ def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
 
 def test_what_was_trained_here_comes_before_the_model_that_comes_along(run):
     save("a.jpg")
-    assert "the model that comes along" not in run("a.jpg", "--out", "out")[1]
+    assert "the included model" not in run("a.jpg", "--out", "out")[1]
     Path("models").unlink()
     code, output, _ = run("a.jpg", "--out", "other")
     assert code == 0
-    assert output.endswith(", by photograph, the model that comes along\n")
+    assert output.endswith(", by photograph, the included model\n")
 
 
 def test_help_says_how_large_a_picture_the_network_sees(run):

@@ -13,7 +13,7 @@ from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.evaluate import PAIRS
 from pipeline.measuring import painting, plots, report, results
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256

@@ -14,7 +14,7 @@ from pipeline import export
 from pipeline.colourise import Colouriser
 from pipeline.datasets import photos
 from pipeline.measuring import report
-from pipeline.models import inference, metadata, model_card, saved
+from pipeline.model_files import inference, metadata, model_card, saved
 from pipeline.networks.classifier import Classifier
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.colour import AB_SCALE, bytes_to_rgb, l_to_grey, rgb_to_l_ab
 from pipeline.colouring import colourise_files
 from pipeline.colourise import Colouriser
-from pipeline.models import inference
+from pipeline.model_files import inference
 from pipeline.photographs import writing
 from pipeline.serving import worker
 from pipeline.system.errors import PipelineError

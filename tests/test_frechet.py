@@ -10,10 +10,11 @@ from torch import nn
 from pipeline.measuring import metrics
 from pipeline.networks import encoder
 from pipeline.system.errors import PipelineError
-from pipeline.training import colouriser, frechet
-from pipeline.training.frechet import FrechetLoss, transport
+from pipeline.training import colouriser
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
+from pipeline.training.losses import frechet
+from pipeline.training.losses.frechet import FrechetLoss, transport
 from tests.test_training import adam, painter, pair
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.models import metadata, saved
+from pipeline.model_files import metadata, saved
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 from pipeline.system.errors import PipelineError
@@ -201,7 +201,7 @@ def test_the_same_model_is_the_same_file_in_another_process(tmp_path):
     code = """
 import sys, torch
 from pathlib import Path
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
 from tests.painters import CLASSIFIER
 torch.manual_seed(0)

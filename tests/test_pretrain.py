@@ -8,7 +8,7 @@ import torchvision.models
 
 from pipeline import params, pretrain, train_unet
 from pipeline.datasets import colours, store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.system.errors import PipelineError
 from tests.archives import draw
 

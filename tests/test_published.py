@@ -10,7 +10,7 @@ from torch import nn
 from pipeline import export, params, pretrain, train_unet
 from pipeline.colourise import Colouriser
 from pipeline.datasets import store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks import encoder
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet

@@ -25,7 +25,7 @@ from playwright.sync_api import expect, sync_playwright
 from pipeline import __main__, serve
 from pipeline.colouring import colourise_files
 from pipeline.colourise import SIZE
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.photographs import formats
 from pipeline.serving import desk, files, gate, http, page
 from pipeline.serving.refusals import Refusal

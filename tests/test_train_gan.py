@@ -8,7 +8,7 @@ import torch
 from pipeline import params, train_gan
 from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
 from pipeline.system.errors import PipelineError
 from tests.archives import draw

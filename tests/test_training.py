@@ -11,11 +11,11 @@ from pipeline.datasets.store import Split
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.training import batches, colouriser
-from pipeline.training.adversarial import AdversarialStep
 from pipeline.training.average import MovingAverage
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
-from pipeline.training.likeness import LikenessLoss
+from pipeline.training.losses.adversarial import AdversarialStep
+from pipeline.training.losses.likeness import LikenessLoss
 from pipeline.training.precision import autocast
 
 

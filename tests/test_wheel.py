@@ -132,14 +132,14 @@ def test_the_model_that_comes_along_colours_a_folder_of_photographs_in_one_comma
         photos.load(name).convert("L").save(folder / f"elsewhere/photos/{name}.jpg", quality=95)
     done = run(folder, "photos", text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(", by photograph, the model that comes along\n")
+    assert done.stdout.endswith(", by photograph, the included model\n")
     for name in ("coffee", "chelsea"):
         assert colours(folder / f"elsewhere/photos-coloured/{name}.jpg") > 5
 
 
 @pytest.fixture(scope="module")
 def served(wheel):
-    """The address of `colourgan serve`, of an environment with the extra `web`, and the model that comes along."""
+    """The address of `colourgan serve`, of an environment with the extra `web`, and the included model."""
     install(wheel, "served", "web")
     folder, port = wheel.parent, free_port()
     process = subprocess.Popen((command(folder, "served"), "serve", "--port", str(port)), cwd=folder / "elsewhere")

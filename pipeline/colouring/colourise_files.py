@@ -19,8 +19,8 @@ from tqdm import tqdm
 from pipeline.colouring import destinations
 from pipeline.colouring.destinations import Plan
 from pipeline.colourise import VERSION, Colouriser, compare
-from pipeline.models import inference
-from pipeline.models.inference import INCLUDED
+from pipeline.model_files import inference
+from pipeline.model_files.inference import INCLUDED
 from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
@@ -214,7 +214,7 @@ def find_model(name: str | None) -> Path:
     """The file of a model.
 
     Args:
-        name: unet or gan, which training wrote, photograph, which comes along, or a path; by default the first of
+        name: unet or gan, which training wrote, photograph, the included one, or a path; by default the first of
             `models`.
 
     Raises:
@@ -233,7 +233,7 @@ def find_model(name: str | None) -> Path:
 def _called(path: Path) -> str:
     """A model as people know it."""
     names = {file: name for name, file in INCLUDED.items()}
-    return f"{names[path]}, the model that comes along" if path in names else str(path)
+    return f"{names[path]}, the included model" if path in names else str(path)
 
 
 def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged: bool = False) -> None:

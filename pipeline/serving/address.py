@@ -1,4 +1,4 @@
-"""Where the web page listens."""
+"""Where the page and the interface for programs listen."""
 
 import errno
 import socket

@@ -28,7 +28,7 @@ SUFFIXES = sorted(
 NAMES = {
     "unet": "U-Net: careful, paler",
     "gan": "GAN: livelier, wrong more often",
-    "photograph": "Photograph: it comes along",
+    "photograph": "Photograph: the included model",
 }
 
 WELCOME = """

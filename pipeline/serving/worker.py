@@ -21,8 +21,8 @@ from PIL import Image, ImageOps
 from pipeline.colouring import destinations
 from pipeline.colourise import VERSION, Colouriser, paint_nothing
 from pipeline.datasets import photos
-from pipeline.models import inference
-from pipeline.models.inference import Network
+from pipeline.model_files import inference
+from pipeline.model_files.inference import Network
 from pipeline.photographs import formats, reading, tones, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.xmp import Made

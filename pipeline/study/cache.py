@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from pipeline.models import metadata
+from pipeline.model_files import metadata
 from pipeline.study.experiments import Experiment
 
 

@@ -12,7 +12,7 @@ from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.levels import Tones
 from pipeline.measuring import metrics
-from pipeline.models import saved
+from pipeline.model_files import saved
 from pipeline.params import Params
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import write_all

@@ -10,13 +10,13 @@ import numpy as np
 
 from pipeline import levels
 from pipeline.colour import AB_SCALE, l_to_grey
-from pipeline.models import metadata
+from pipeline.model_files import metadata
 from pipeline.system.errors import PipelineError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-INCLUDED = {"photograph": Path(__file__).with_name("included") / "photograph.onnx"}  # the models that come along
+INCLUDED = {"photograph": Path(__file__).with_name("included") / "photograph.onnx"}  # the included models
 Paint = Callable[[np.ndarray], np.ndarray]  # l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W), both float32
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # of ONNX Runtime, the fastest first
@@ -89,7 +89,7 @@ def _torch_devices() -> list[str]:
 def _load_safetensors(path: Path, device: str) -> Network:
     import torch
 
-    from pipeline.models import saved
+    from pipeline.model_files import saved
     from pipeline.networks.any_size import AnySize
 
     unet, about = saved.load(path, "colouriser")

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pipeline.models import metadata
+from pipeline.model_files import metadata
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import BothWays, unet
 from pipeline.system.errors import PipelineError, printable

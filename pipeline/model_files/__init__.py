@@ -1,0 +1,1 @@
+"""Models as files: what is in them, how they are read, and the included one."""

@@ -1,1 +1,0 @@
-"""Models as files: what is in them, how they are read, and the one that comes along."""
