@@ -250,9 +250,13 @@ def study_run(
 
 
 @study.command(name="report")
-def study_report() -> None:
+def study_report(
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="Count runs of other code as well, where there is none of this code.")
+    ] = False,
+) -> None:
     """Gather all experiments into metrics/study.csv, and say in study.html what they say together."""
     with _stage("study-report"):
         from pipeline.study import report
 
-        report.report()
+        report.report(any_code)

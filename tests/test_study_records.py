@@ -45,6 +45,30 @@ def test_each_run_has_a_record_that_says_what_became_of_it():
     assert [bool(record.places) for record in found] == [True] * 6 + [False] * 5
 
 
+def test_if_that_is_asked_for_a_run_of_other_code_counts_where_there_is_none_of_this_code():
+    planned = plan.runs(study({"a": part(("1",), (500, 8000))}, seeds=[0]))
+    other = {"evaluate": {"deps": [{"path": "pipeline/a.py", "md5": "1"}], "outs": []}}
+    made = [
+        experiment(planned[0], figures(0.2), name="old", stages=other),
+        experiment(planned[0], figures(0.3), name="new"),
+        experiment(planned[0], figures(0.4), name="other again", stages=other),
+        experiment(planned[1], figures(0.5), name="first", stages=other),
+        experiment(planned[1], figures(0.6), name="last", stages=other),
+    ]
+    found = records.gather(planned, made, CODE, {}, any_code=True)
+    assert [(record.name, record.status, bool(record.places)) for record in found] == [
+        ("new", "measured", True),
+        ("last", "measured", True),
+        ("old", "other code", False),
+        ("other again", "other code", False),
+        ("first", "other code", False),
+    ]
+    assert [record.note for record in found[:2]] == [
+        "",
+        "other code: differs in pipeline/a.py, pipeline/evaluate.py",
+    ]
+
+
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():
     one, two = plan.runs(study({"a": part(("1",), (500, 8000))}, seeds=[0]))
     first = experiment(one, figures(0.2))

@@ -50,7 +50,11 @@ class Record:
 
 
 def gather(
-    planned: Iterable[Run], found: Iterable[Experiment], code: Code, lacking: Mapping[str, tuple[str, str]]
+    planned: Iterable[Run],
+    found: Iterable[Experiment],
+    code: Code,
+    lacking: Mapping[str, tuple[str, str]],
+    any_code: bool = False,
 ) -> list[Record]:
     """The records of all runs: those of the study in its order, then all other experiments, the oldest first.
 
@@ -59,14 +63,16 @@ def gather(
         found: all experiments, the oldest first.
         code: the code whose figures count.
         lacking: key of a run → status and note, of those that are known to wait or to have failed.
+        any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
     keys = {one.commit: plan.key(one.params) for one in found if one.params}
-    last = {keys[one.commit]: one for one in found if one.params and one.code == code}
+    last = {keys[one.commit]: one for one in found if one.params and any_code}
+    last |= {keys[one.commit]: one for one in found if one.params and one.code == code}
     records = []
     for run in planned:
         if one := last.get(run.key):
-            records.append(_measured(one, tuple(run.places)))
+            records.append(_measured(one, tuple(run.places), code))
         else:
             status, note = lacking.get(run.key, (MISSING, ""))
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
@@ -77,17 +83,21 @@ def gather(
         if not one.params:
             records.append(Record(one.name, NOT_WHOLE, one.problem or "", experiment=one))
         elif one.code != code:
-            note = f"differs in {', '.join(differences(code, one.code))}"
-            records.append(Record(one.name, OTHER_CODE, note, one.params, experiment=one))
+            records.append(Record(one.name, OTHER_CODE, _differs(one, code), one.params, experiment=one))
         elif last[keys[one.commit]] is not one:
             records.append(Record(one.name, REPEATED, f"as {last[keys[one.commit]].name}", one.params, experiment=one))
         else:
-            records.append(_measured(one, ()))
+            records.append(_measured(one, (), code))
     return records
 
 
-def _measured(one: Experiment, places: tuple[Place, ...]) -> Record:
-    return Record(one.name, MEASURED, "", one.params, places, one, estimate.seconds(one))
+def _measured(one: Experiment, places: tuple[Place, ...], code: Code) -> Record:
+    note = "" if one.code == code else f"{OTHER_CODE}: {_differs(one, code)}"
+    return Record(one.name, MEASURED, note, one.params, places, one, estimate.seconds(one))
+
+
+def _differs(one: Experiment, code: Code) -> str:
+    return f"differs in {', '.join(differences(code, one.code))}"
 
 
 def which_code(found: Iterable[Experiment], now: Code) -> Code:

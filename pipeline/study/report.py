@@ -17,10 +17,13 @@ NAMED = 5  # modules, of those that were changed
 RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), Path("study.html")
 
 
-def report() -> None:
+def report(any_code: bool = False) -> None:
     """Write metrics/study.csv (a row a run), metrics/study_claims.csv (a row a sentence) and study.html, all or none.
 
     With them it writes what is kept of each measured run of the study.
+
+    Args:
+        any_code: see `records.gather`.
 
     Raises:
         PipelineError: params.yaml describes no run, and there is no experiment.
@@ -31,14 +34,18 @@ def report() -> None:
         raise PipelineError("study: there is no run; say in params.yaml, under study.parts, what it is to be made of")
     now = experiments.code_now()
     code = records.which_code(found, now)
-    gathered = records.gather(planned, found, code, _lacking(planned)) + _failed_beside(planned)
+    gathered = records.gather(planned, found, code, _lacking(planned), any_code) + _failed_beside(planned)
     table = Table(gathered)
     said = claims.all_claims(table)
     notes = []
     if changed := experiments.differences(now, code):
-        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-        named = ", ".join(changed[:NAMED])
-        notes.append(f"The runs were made with other code than lies here now; it differs in {named}{more}.")
+        notes.append(f"The runs were made with other code than lies here now; it differs in {_named(changed)}.")
+    if others := [record.made.code for record in _counted(gathered) if record.made.code != code]:
+        changed = sorted({module for other in others for module in experiments.differences(code, other)})
+        notes.append(
+            f"{len(others)} of the runs were made with other code than the rest, and count nevertheless, as was asked "
+            f"for; theirs differs in {_named(changed)}."
+        )
     runs = records.table(gathered, base)
     sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
     content = page.build(gathered, table, said, base.study.seeds, notes)
@@ -52,14 +59,23 @@ def report() -> None:
     )
     for claim in said:
         print(printable(claim.sentence))
-    measured = sum(record.status == records.MEASURED and bool(record.places) for record in gathered)
-    print(f"{measured} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+    print(f"{len(_counted(gathered))} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+
+
+def _named(modules: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(modules) - NAMED} more" if len(modules) > NAMED else ""
+    return ", ".join(modules[:NAMED]) + more
+
+
+def _counted(gathered: list[Record]) -> list[Record]:
+    """The measured runs of the study."""
+    return [record for record in gathered if record.status == records.MEASURED and record.places]
 
 
 def _to_keep(gathered: list[Record]) -> dict[Path, Callable[[Path], Any]]:
     """What writes the files that are kept of each measured run of the study."""
-    measured = [record.made for record in gathered if record.status == records.MEASURED and record.places]
-    return {path: write for one in measured for path, write in kept.writers(one).items()}
+    return {path: write for one in _counted(gathered) for path, write in kept.writers(one.made).items()}
 
 
 def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:
