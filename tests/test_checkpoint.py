@@ -279,7 +279,7 @@ def test_weights_that_are_no_numbers_are_not_saved():
 def test_one_run_of_a_stage_at_a_time_and_the_other_says_who_has_it():
     with lock.alone("train-unet"):
         second = "from pipeline.system import lock\nwith lock.alone('train-unet'): print('both')"
-        environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
+        environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[2])}
         done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, env=environment)
         assert "both" not in done.stdout
         assert f"train-unet: process {os.getpid()} runs it in this folder already" in done.stderr

@@ -29,7 +29,7 @@ def in_a_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def holder():
     """A process that holds a.lock."""
-    environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(lock.__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         yield process
