@@ -33,6 +33,11 @@ class Claim:
     differences: dict[str, Interval]
     sentence: str
 
+    @property
+    def seeds(self) -> int:
+        """Over how many of them the differences were taken."""
+        return min(interval.seeds for interval in self.differences.values())
+
     def rows(self) -> list[dict[str, Any]]:
         """As rows of a table, one a figure."""
         return [
