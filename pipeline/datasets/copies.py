@@ -10,6 +10,7 @@ from tqdm import tqdm
 from pipeline.datasets.crop import square
 
 SIDE = 64  # pixels of the square by which a picture is known, whatever its size
+SMOOTH = Image.Resampling.BILINEAR  # of which nothing but cells is looked at
 CELLS = 8  # along each side of the coarse look by which copies are found
 # Pictures are copies if their looks differ by less than this share of their contrast, root mean square. Photographs of
 # 128 pixels differ by up to 0.02 from resized copies and 0.06 from JPEGs of quality 50, larger ones by less; of 3,000
@@ -27,7 +28,7 @@ def fingerprint(picture: Image.Image) -> tuple[str, np.ndarray]:
     Args:
         picture: the right way up, RGB; what lies outside its middle square does not count.
     """
-    known = square(picture, SIDE, Image.Resampling.BILINEAR)  # of which nothing but cells is looked at
+    known = square(picture, SIDE, SMOOTH)
     look = (np.asarray(known.resize((CELLS, CELLS), Image.Resampling.BOX), np.int16) - 128).astype(np.int8)
     return hashlib.sha256(known.tobytes()).hexdigest(), look
 

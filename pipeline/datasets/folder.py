@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.datasets import copies, layout, workers
-from pipeline.datasets.crop import square
+from pipeline.datasets.crop import GAP, square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.store import Split
 from pipeline.photographs import folders, reading, tones
@@ -141,6 +141,9 @@ def _show(path: Path, size: int) -> Shown | str:
         picture = known = _open(path, max(size, copies.SIDE))
         if size > copies.SIDE:  # at another fraction it would be another picture to `copies`
             known = _open(path, copies.SIDE)
+        known = square(known, copies.SIDE, copies.SMOOTH)
+        if GAP * size <= copies.SIDE:  # its blocks are averaged already
+            picture = known
         return Shown(*copies.fingerprint(known), np.asarray(square(picture, size)))
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return reading.reason(error)

@@ -40,28 +40,41 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
         places, told = ([picture.tell()], []) if smallest else _places(picture, directories)
         pixels = heif.count_pixels(file) if kind == "HEIF" else _count_pixels(picture, places, directories)
         _check_size(pixels, len(places), most)
-    file.seek(0)
-    with Image.open(file, formats=[kind]) as picture:  # anew: counting its pages may have left something of the last
-        if smallest:
+        if smallest and kind == "JPEG":  # decoded at a fraction of its size
             picture.draft(None, (smallest, smallest))
-        pages, all_carried = [], []
-        for number, place in enumerate(places, 1):
-            try:
-                seen, carries, left_out = _page(picture, place, directories[place] if directories else None)
-            except Exception as error:
-                if len(places) > 1:
-                    error.add_note(f"page {number}")
-                raise
-            if len(places) > 1 and kind not in ("TIFF", "HEIF"):  # whose pages are not shown one after the other
-                carries = _timed(carries, picture)
-            if seen.opaque is picture and number < len(places):  # which is going to be another page
-                seen = seen._replace(opaque=picture.copy())
-            pages.append(seen)
-            all_carried.append(carries)
-            told += [line for line in left_out if line not in told]
+            pages, all_carried, left_out = _all(picture, places, directories)
+    if not (smallest and kind == "JPEG"):
+        file.seek(0)
+        with Image.open(
+            file, formats=[kind]
+        ) as picture:  # anew: counting its pages may have left something of the last
+            pages, all_carried, left_out = _all(picture, places, directories)
+    told += [line for line in left_out if line not in told]
     if not smallest:
         told += carried.unread(file, kind)
     return Photograph(pages, all_carried, [f"left out: {line}" for line in told])
+
+
+def _all(
+    picture: Image.Image, places: list[int], directories: list[Tags]
+) -> tuple[list[Seen], list[Carried], list[str]]:
+    """Some pages of a file, what each carries, and what is left out of them, each line once."""
+    pages, all_carried, told = [], [], dict[str, None]()
+    for number, place in enumerate(places, 1):
+        try:
+            seen, carries, left_out = _page(picture, place, directories[place] if directories else None)
+        except Exception as error:
+            if len(places) > 1:
+                error.add_note(f"page {number}")
+            raise
+        if len(places) > 1 and picture.format not in ("TIFF", "HEIF"):  # whose pages are not shown one after the other
+            carries = _timed(carries, picture)
+        if seen.opaque is picture and number < len(places):  # which is going to be another page
+            seen = seen._replace(opaque=picture.copy())
+        pages.append(seen)
+        all_carried.append(carries)
+        told |= dict.fromkeys(left_out)
+    return pages, all_carried, list(told)
 
 
 def _developed(file: BinaryIO, most: int) -> Photograph:
