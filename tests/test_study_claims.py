@@ -81,7 +81,7 @@ def test_settings_are_compared_with_the_first():
         return 0.2 if run.params.unet.encoder_learning_rate else 0.1
 
     (sentence,) = said(skill, parts, kind="settings")
-    assert "an encoder of cifar10 (the same): frozen has less skill than plain: by 0.100 (0.09" in sentence
+    assert "an encoder of cifar10 (the same): the U-Net, frozen, has less skill than plain: by 0.100 (0.09" in sentence
     _, gan = said(skill, parts, gan=True, kind="settings")
     assert "beside plain, the GAN frozen has less skill (0.100, 0.09" in gan
 

@@ -155,7 +155,7 @@ def _settings(table: Table, part: str) -> list[Claim]:
             start = f"On {cell.target} with {count(cell.images)} and an encoder of {named(cell)}"
             if brought and (brought.low or brought.high):  # or it is the same U-Net
                 verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
-                sentence = f"{start}: {setting} {verb[brought.sign]} {first}: by {bracketed(brought)}."
+                sentence = f"{start}: the U-Net, {setting}, {verb[brought.sign]} {first}: by {bracketed(brought)}."
                 found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
             differences = {metric: table.difference(cell, base, "gan", metric) for metric in GAN}
             found += _gan_claim("settings", cell, first, differences, f"{start}: beside {first}, the GAN {setting}")
