@@ -1,8 +1,8 @@
 """How well small colours come back to a photograph's full size: `python benchmarks/enlarge.py PICTURE`.
 
 Takes the true colours of the photographs that scikit-image and scikit-learn carry, shrinks them to what a network sees,
-enlarges them bilinearly and by pipeline/guided.py, and prints how far each is from the true ones. Draws the
-centres of the first three photographs, so that blocks, and colours that bleed over edges, can be seen.
+enlarges them bilinearly and by pipeline/guided.py, and prints how far each is from the true ones. Draws the centres of
+the first three photographs, so that blocks, and colours that bleed over edges, can be seen.
 """
 
 import argparse

@@ -62,16 +62,15 @@ def test_a_missing_photograph_or_package_is_one_line(monkeypatch):
         assert "\n" not in str(raised.value)
 
 
-def test_the_photographs_to_colour_are_what_test_tiles_are_cut_from(monkeypatch, tmp_path):
+def test_the_photographs_to_colour_are_what_test_tiles_are_cut_from(monkeypatch):
     def painted(name):
         picture = Image.new("RGB", (451, 300), "red")
         picture.paste((0, 0, 255), photos.regions(*picture.size)["test"])
         return picture
 
     monkeypatch.setattr(photos, "load", painted)
-    paths = photos.save_unseen(tmp_path)
-    assert [path.name for path in paths] == [f"{name}.png" for name in photos.PHOTOGRAPHS]
-    for path in paths:
-        with Image.open(path) as picture:
-            assert picture.size == (180, 180)
-            assert picture.getcolors() == [(180 * 180, (0, 0, 255))]
+    unseen = photos.unseen()
+    assert tuple(unseen) == photos.PHOTOGRAPHS
+    for picture in unseen.values():
+        assert picture.size == (180, 180)
+        assert picture.getcolors() == [(180 * 180, (0, 0, 255))]

@@ -47,13 +47,10 @@ def read(size: int) -> dict[str, Split]:
     return splits
 
 
-def save_unseen(folder: Path) -> list[Path]:
-    """Write, as PNG files, that part of each photograph from which no tile but those for testing is cut."""
-    paths = [folder / f"{name}.png" for name in PHOTOGRAPHS]
-    for path in paths:
-        photograph = load(path.stem)
-        photograph.crop(regions(*photograph.size)["test"]).save(path)
-    return paths
+def unseen() -> dict[str, Image.Image]:
+    """By the name of each photograph the part of it from which no tile but those for testing is cut."""
+    photographs = {name: load(name) for name in PHOTOGRAPHS}
+    return {name: whole.crop(regions(*whole.size)["test"]) for name, whole in photographs.items()}
 
 
 def find(name: str) -> Path | None:

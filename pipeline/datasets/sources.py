@@ -1,10 +1,11 @@
 """Which data sets there are, and how each becomes data/ROLE."""
 
+import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,14 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
             expected = settings.imagenet.model_dump(include={"architecture", "mean", "deviation"})
             about = {"name": name, **expected, "seen": SEEN[name], "licence": IMAGENET_LICENCE}
             with weights.unpacked(archive.fetch(settings.imagenet)) as file:
-                store.write(folder, about, {}, {weights.name(file): file})
+                store.write(folder, about, {}, {weights.name(file): partial(shutil.copyfile, file)})
             return
         case "none":
             about, splits = {"name": name}, {}
     if coloured:
         splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
-    with tempfile.TemporaryDirectory() as temporary:
-        whole = photos.save_unseen(Path(temporary)) if name in ("photos32", "photos96") else []
-        store.write(folder, about, splits, {f"photographs/{path.name}": path for path in whole})
+    whole = photos.unseen() if name in ("photos32", "photos96") else {}
+    store.write(folder, about, splits, {f"photographs/{one}.png": picture.save for one, picture in whole.items()})
 
 
 def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) -> None:

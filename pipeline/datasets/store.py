@@ -10,6 +10,7 @@ photographs/          of `photos` alone: whole ones, of which nothing but the te
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,14 +74,19 @@ class Split(NamedTuple):
         return Split(Joined(self.pictures, more.pictures), np.concatenate([self.labels, more.labels]))
 
 
-def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: dict[str, Path] | None = None) -> None:
+def write(
+    folder: Path,
+    about: dict[str, Any],
+    splits: dict[str, Split],
+    files: Mapping[str, Callable[[Path], Any]] | None = None,
+) -> None:
     """Write a data set, whole or not at all; what was in the folder before is replaced.
 
     Args:
         folder: data/ROLE.
         about: what goes into about.json; at least its name.
         splits: pictures and labels by the name of their split.
-        files: further files to copy into the folder, by the name they get there.
+        files: what writes each further file, by the name that it gets in the folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     for remains in folder.parent.glob(f".{folder.name}-*"):  # of a run that was killed
@@ -92,9 +98,9 @@ def write(folder: Path, about: dict[str, Any], splits: dict[str, Split], files: 
         for name, split in splits.items():
             _save(unfinished / f"{name}.npy", split.pictures)
             np.save(unfinished / f"{name}_labels.npy", split.labels)
-        for name, source in (files or {}).items():
+        for name, put in (files or {}).items():
             (unfinished / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, unfinished / name)
+            put(unfinished / name)
         for path in filter(Path.is_file, unfinished.rglob("*")):
             sync(path)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Who paints: networks, and the colours of one of them times a gain, on pictures of any number."""
+"""Who paints: networks, and the colours of one of them times a gain."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -20,7 +20,7 @@ Paint = Callable[[Tensor], dict[str, Tensor]]  # l → who → ab
 
 
 class Gain(NamedTuple):
-    """A factor of the U-Net's colours, and the skill that they have with it on the validation pictures."""
+    """A factor of a colouriser's colours, and the skill that they have with it on the validation pictures."""
 
     factor: float
     skill: float

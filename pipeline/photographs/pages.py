@@ -1,5 +1,6 @@
 """Pages of a document and frames of an animation: which of them are photographs, and each of these understood."""
 
+from contextlib import ExitStack
 from typing import BinaryIO, NamedTuple
 
 from PIL import Image
@@ -35,20 +36,19 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
     if kind == "HEIF":
         heif.register()
     file.seek(0)
-    with Image.open(file, formats=[kind]) as picture:
+    with ExitStack() as stack:
+        picture = stack.enter_context(Image.open(file, formats=[kind]))
         directories = tags.pages(file) if kind == "TIFF" else []
         places, told = ([picture.tell()], []) if smallest else _places(picture, directories)
         pixels = heif.count_pixels(file) if kind == "HEIF" else _count_pixels(picture, places, directories)
         _check_size(pixels, len(places), most)
         if smallest and kind == "JPEG":  # decoded at a fraction of its size
             picture.draft(None, (smallest, smallest))
-            pages, all_carried, left_out = _all(picture, places, directories)
-    if not (smallest and kind == "JPEG"):
-        file.seek(0)
-        with Image.open(
-            file, formats=[kind]
-        ) as picture:  # anew: counting its pages may have left something of the last
-            pages, all_carried, left_out = _all(picture, places, directories)
+        else:  # opened anew: counting its pages may have left something of the last
+            stack.close()
+            file.seek(0)
+            picture = stack.enter_context(Image.open(file, formats=[kind]))
+        pages, all_carried, left_out = _all(picture, places, directories)
     told += [line for line in left_out if line not in told]
     if not smallest:
         told += carried.unread(file, kind)
