@@ -112,8 +112,8 @@ class Archive(Section):
     checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
-# In pixels; other data sets have a parameter for it.
-SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96}
+# In pixels; other data sets have a parameter for it. Published weights are trained, as a rule, on 224.
+SIDES = {"cifar10": 32, "stl10": 96, "photos32": 32, "photos96": 96, "imagenet": 224}
 LARGEST = {"imagenette": 160, "folder": 1024}  # which says at most that
 
 
@@ -286,10 +286,10 @@ class Params(Section):
         resized = getattr(self.datasets, case.target).model_copy(update={"size": case.size})
         return self.datasets.model_copy(update={case.target: resized})
 
-    def side(self) -> int:
-        """Of the target's pictures, in pixels."""
-        target = self.roles().target
-        return SIDES.get(target) or getattr(self.datasets_of("target"), target).size
+    def side(self, role: str = "target") -> int:
+        """Of the pictures that a role has, in pixels; an encoder of random weights has none."""
+        name = getattr(self.roles(), role)
+        return SIDES.get(name) or getattr(self.datasets_of(role), name).size
 
     def at(self, side: int) -> Self:
         """The same, with the colourisers' numbers for pictures of this side, see `Training`."""

@@ -111,6 +111,30 @@ def test_the_page_begins_with_the_answer_and_needs_no_network():
     assert "<script" not in html
 
 
+def test_the_answer_has_a_question_for_each_kind_of_sentence_with_what_it_is_about():
+    parts = {"cases": part(("1", "none"), (500, 8000), whole={}, calm={"gan.adversarial_weight": 0, "unet.epochs": 2})}
+    answer, *_ = build(by_encoder, parts).split("<h2>")
+    encoders, settings, gans = answer.split("<h3>")[1:]
+    assert "image/svg+xml" in encoders
+    assert "on cifar10 (the same) brings" in encoders
+    assert "the U-Net, calm, is not clearly apart" in settings
+    assert "beside whole, the GAN calm has" in settings
+    assert "beside the U-Net, the GAN has" in gans
+    assert gans.count("<th scope") == 2 * (3 + 4)  # rows and columns, with the encoder and with random weights
+    assert 'scope="col">GAN, calm' in gans
+
+
+def test_a_distance_is_never_said_to_be_below_0():
+    base = study({"a": part(("1",), (500,))}, [0, 1])
+    planned = plan.runs(base)
+    far = {0: 0.03, 1: 0.05}  # Student's t reaches from here to below 0
+    made = [experiment(one, figures(0.2, unet={"judge_fd": far[one.params.seed]})) for one in planned]
+    table = Table(records.gather(planned, made, CODE, {}))
+    (cell,) = table.runs
+    assert table.mean(cell, "unet", "judge_fd").low == 0
+    assert table.mean(cell, "gan_minus_unet", "judge_fd").low < 0
+
+
 def test_the_page_says_that_it_has_one_seed():
     assert "The study has one seed." in build(by_encoder, seeds=[0])
     assert "The study has one seed." not in build(by_encoder)
@@ -180,6 +204,7 @@ def test_parts_with_and_without_a_gan_stand_on_one_page():
     table = Table(found)
     html = page.build(found, table, claims.all_claims(table), [0], [])
     assert "The U-Net alone: cifar10, 500 pictures, alone" in html
-    assert html.count('scope="col">GAN') == 1
+    assert html.count('scope="col">GAN, full') == html.count('scope="col">GAN</th>') == 1  # answer, and part
+    assert "GAN, alone" not in html
     assert "trained on as a GAN" in html
     assert records.table(found, base)["gan.skill"].isna().tolist() == [False, True]

@@ -6,11 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.study import intervals
+from pipeline.measuring.results import DISTANCES, MINUS
+from pipeline.params import Params
+from pipeline.study import intervals, plan
 from pipeline.study.experiments import Experiment
 from pipeline.study.intervals import Figure, Interval
 from pipeline.study.pictures import Pictures
 from pipeline.study.records import MEASURED, Record
+
+RANDOM = "random weights"
+CHANCE = {"seed": 0, "gan": {}}
 
 
 class Cell(NamedTuple):
@@ -28,18 +33,21 @@ class Table:
 
     runs: cell → seed → record, of those that were measured.
     lacking: cell → records of those that were not.
+    encoders: cell → what its encoder was pretrained on, in words.
     """
 
     def __init__(self, records: Iterable[Record]):
         self.runs: dict[Cell, dict[int, Record]] = {}
         self.pictures: dict[str, Pictures] = {}  # by commit
         self.lacking: dict[Cell, list[Record]] = defaultdict(list)
+        self.encoders: dict[Cell, str] = {}
         for record in records:
             for part, setting in record.places:
                 whole = record.planned
                 roles = whole.roles()
                 cell = Cell(part, setting, roles.target, roles.encoder, whole.images)
                 runs = self.runs.setdefault(cell, {})
+                self.encoders[cell] = encoder(whole)
                 if record.status == MEASURED:
                     runs[whole.seed] = record
                 else:
@@ -70,11 +78,19 @@ class Table:
     def mean(self, cell: Cell, who: str, metric: str) -> Interval | None:
         """A figure's mean over the seeds of a cell."""
         figures = self.figures(cell, who, metric)
-        return intervals.mean(figures) if figures else None
+        if not figures:
+            return None
+        found = intervals.mean(figures)
+        return found._replace(low=max(0, found.low)) if metric in DISTANCES and MINUS not in who else found
 
     def difference(self, first: Cell, second: Cell, who: str, metric: str) -> Interval | None:
         """A figure of the first cell less that of the second, over the seeds that both have."""
         return intervals.difference(self.figures(first, who, metric), self.figures(second, who, metric))
+
+    def same_unet(self, first: Cell, second: Cell) -> bool:
+        """Whether two cells differ in their GANs alone, so that what their U-Nets differ by is chance."""
+        one, other = (next(iter(self.runs[cell].values())).planned for cell in (first, second))
+        return plan.decisive(one) | CHANCE == plan.decisive(other) | CHANCE
 
     def select(self, **wanted: object) -> list[Cell]:
         """The cells that have these values, in the study's order."""
@@ -83,6 +99,16 @@ class Table:
     def values(self, axis: str, **wanted: object) -> list:
         """The values that an axis has in those cells, each once, in the study's order."""
         return list(dict.fromkeys(getattr(cell, axis) for cell in self.select(**wanted)))
+
+
+def encoder(whole: Params) -> str:
+    """What an encoder was pretrained on, and how that resolution lies to the target's, the question of the study."""
+    roles = whole.roles()
+    if roles.encoder == "none":
+        return RANDOM
+    own, target = whole.side("encoder"), whole.side()
+    resolution = "lower resolution" if own < target else "higher resolution" if own > target else "the same resolution"
+    return f"{roles.encoder} ({'the same' if roles.encoder == roles.target else resolution})"
 
 
 def _number(value: object) -> float:

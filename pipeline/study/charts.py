@@ -1,6 +1,7 @@
 """Charts of the page: figures with intervals in, an SVG out."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 MARKERS = "osD^vPX"
 WIDTH = 6.4  # inches; a phone shows it at half that
 ACROSS = 0.26  # inches of a row of dots
+COLUMNS = 2  # of their legend
 
 
 def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str) -> bytes:
@@ -54,9 +56,13 @@ def curves(series: Mapping[str, pd.Series], across: str, up: str) -> bytes:
 
 
 def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
-    """A row for each name with a dot and a bar for each of its figures, of which each name has a colour."""
+    """A row for each name with a dot and a bar for each of its figures, of which each name has a colour.
+
+    Where a bar comes near 0, that is on it, with a line: so one sees what is clearly above and below.
+    """
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    height = 1 + sum(max(1, len(row)) for row in rows.values()) * ACROSS
+    places = sum(len(row) + 0.8 for row in rows.values()) + math.ceil(len(names) / COLUMNS)
+    height = 0.8 + places * ACROSS
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
     place, ticks, shown = 0.0, [], set()
@@ -73,9 +79,12 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
         place += 0.8
     axes.set_yticks(ticks, list(rows))
     axes.invert_yaxis()
+    lowest, highest = axes.get_xlim()
+    if lowest < (highest - lowest) / 4:
+        axes.axvline(0, color="black", linewidth=0.8, zorder=1)
     axes.set_xlabel(across)
     if len(names) > 1:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.6 / height - 0.1), ncols=min(3, len(names)))
+        figure.legend(loc="outside lower center", ncols=COLUMNS)
     axes.tick_params(axis="y", length=0)
     return _svg(figure, axes, "x")
 

@@ -10,12 +10,13 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.study import cache, charts, claims, glossary
-from pipeline.study.cells import Cell, Table
+from pipeline.study.cells import RANDOM, Cell, Table
 from pipeline.study.claims import Claim
 from pipeline.study.intervals import Interval
 from pipeline.study.records import MEASURED, Record
@@ -24,6 +25,11 @@ LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-i
 PICTURES = 1_600_000  # bytes of grids and animations on the page, at most
 NOT_PLANNED = "–"
 GRID = "grid.png"
+QUESTIONS = {
+    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other"),
+    "What do other settings bring?": ("settings",),
+    "What does the GAN bring?": ("gan",),
+}
 WHO = {"unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
 
 
@@ -42,6 +48,16 @@ class Grid:
     title: str
     columns: list[str]
     rows: Sequence[tuple[str, Sequence[Interval | str | None]]]
+
+
+@dataclass
+class Answer:
+    """What the page begins with: a question, the sentences that answer it, and the figures that these are about."""
+
+    question: str
+    claims: list[Claim]
+    grids: list[Grid] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
 
 @dataclass
@@ -73,7 +89,7 @@ def build(
     room = [PICTURES]
     measured = [record for record in records if record.status == MEASURED and record.places]
     return template.render(
-        answer=_answer(table, said),
+        answers=_answers(table, said),
         sections=[_section(table, part, said, room) for part in table.values("part")],
         glossary=_glossary(measured),
         statuses=Counter(record.status for record in records if record.places),
@@ -103,16 +119,57 @@ def _elsewhere(measured: Sequence[Record]) -> int:
     return sum(cache.path(record.made, f"plots/{GRID}") is None for record in measured)
 
 
-def _answer(table: Table, said: Sequence[Claim]) -> list[Claim]:
-    """The sentences that the page begins with: what encoders, settings and GAN bring, each once."""
-    first = {part: table.values("setting", part=part)[0] for part in table.values("part")}
+def _answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
+    """What the page begins with; a sentence that follows from several parts is there once."""
     found: dict[tuple[Any, ...], Claim] = {}
     for claim in said:
         part, setting, *rest = claim.cell
-        begins = setting == first[part] and claim.kind in ("encoder or none", "encoder or other", "gan")
-        if begins or (claim.kind == "settings" and claim.cell.encoder != "none"):
-            found.setdefault((claim.kind, *rest, claim.against), claim)
-    return list(found.values())
+        is_first = setting == table.values("setting", part=part)[0]
+        if claim.cell.encoder != "none" if claim.kind == "settings" else is_first:
+            found.setdefault((claim.kind, *rest, claim.against, *claim.differences), claim)
+    answers = [
+        Answer(question, [claim for claim in found.values() if claim.kind in kinds])
+        for question, kinds in QUESTIONS.items()
+    ]
+    answers[0].pictures += _brought(table)
+    answers[-1].grids += _gans(table)
+    return [answer for answer in answers if answer.claims]
+
+
+def _brought(table: Table) -> list[Picture]:
+    """What each encoder brings, a row for each target and number of pictures; the first setting of each part."""
+    rows: dict[str, dict[str, Interval]] = {}
+    for cell in table.select():
+        if cell.setting != table.values("setting", part=cell.part)[0] or cell.encoder == "none":
+            continue
+        if brought := table.difference(cell, cell._replace(encoder="none"), *claims.SKILL):
+            row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}", {})
+            row.setdefault(table.encoders[cell], brought)
+    if not rows:
+        return []
+    drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights")
+    caption = "What pretraining brings, by what the encoder knows; to the right of 0 it helps, bars are intervals."
+    return [Picture(_url(drawn, "svg+xml"), caption)]
+
+
+def _gans(table: Table) -> list[Grid]:
+    """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain."""
+    groups: dict[tuple[str, str, int], dict[str, Cell]] = {}
+    for cell in (cell for part in table.values("part") for cell in _largest(table, part)):
+        if table.figures(cell, "gan", "skill"):
+            groups.setdefault((cell.target, cell.encoder, cell.images), {}).setdefault(cell.setting, cell)
+    grids = []
+    for (target, _, images), by_setting in groups.items():
+        cells = list(by_setting.values())
+        columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
+        columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
+        rows = [
+            (glossary.label(metric), [table.mean(cell, who, metric) or NOT_PLANNED for cell, who in columns.values()])
+            for metric in claims.GAN
+        ]
+        title = f"{target}, encoder {table.encoders[cells[0]]}, {claims.count(images)}"
+        grids.append(Grid(title, list(columns), rows))
+    return grids
 
 
 def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) -> Section:
@@ -144,17 +201,18 @@ def _largest(table: Table, part: str) -> list[Cell]:
 
 
 def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
-    """The U-Net's skill: targets down, encoders across; nothing, if none of it is measured."""
+    """The U-Net's skill: targets and numbers of pictures down, encoders across; nothing, if none of it is measured."""
     encoders = table.values("encoder", part=part, setting=setting)
     rows = []
     for target in table.values("target", part=part, setting=setting):
-        images = max(table.values("images", part=part, setting=setting, target=target))
-        cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
-        values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
-        rows.append((f"{target}, {claims.count(images)}", values))
+        for images in table.values("images", part=part, setting=setting, target=target):
+            cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
+            values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
+            rows.append((f"{target}, {claims.count(images)}", values))
     if not any(isinstance(value, Interval) for _, values in rows for value in values):
         return []
-    return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", encoders, rows)]
+    columns = [RANDOM if encoder == "none" else encoder for encoder in encoders]
+    return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", columns, rows)]
 
 
 def _by_images(table: Table, part: str, setting: str, target: str) -> list[Picture]:
@@ -162,7 +220,7 @@ def _by_images(table: Table, part: str, setting: str, target: str) -> list[Pictu
     series: dict[str, dict[int, Interval]] = {}
     for cell in table.select(part=part, setting=setting, target=target):
         if value := table.mean(cell, *claims.SKILL):
-            series.setdefault(cell.encoder, {})[cell.images] = value
+            series.setdefault(table.encoders[cell], {})[cell.images] = value
     if max((len(values) for values in series.values()), default=0) < 2:
         return []
     drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures")
@@ -176,8 +234,8 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
     for cell in table.select(part=part, setting=setting, target=target, images=images):
         curves = [curve for record in table.runs[cell].values() if (curve := _curve(record)) is not None]
         if curves and len({len(curve) for curve in curves}) == 1:
-            index = sum(curve.index.to_numpy() for curve in curves) / len(curves)
-            series[cell.encoder] = pd.Series(sum(curve.to_numpy() for curve in curves) / len(curves), index=index)
+            minutes, skills = zip(*((curve.index.to_numpy(), curve.to_numpy()) for curve in curves), strict=True)
+            series[table.encoders[cell]] = pd.Series(np.mean(skills, axis=0), index=np.mean(minutes, axis=0))
     if not series:
         return []
     drawn = charts.curves(series, "minutes of the U-Net's training", "the U-Net's skill on the validation pictures")
@@ -198,7 +256,7 @@ def _beside(table: Table, part: str) -> list[Picture]:
     rows: dict[str, dict[str, Interval]] = {}
     for cell in _largest(table, part):
         if value := table.mean(cell, *claims.SKILL):
-            rows.setdefault(f"{cell.target}\n{claims.named(cell)}", {})[cell.setting] = value
+            rows.setdefault(f"{cell.target}\n{table.encoders[cell]}", {})[cell.setting] = value
     if not rows:
         return []
     drawn = charts.dots(rows, "the U-Net's skill on the test pictures")
@@ -212,7 +270,7 @@ def _colourisers(table: Table, cell: Cell) -> Grid:
         (glossary.label(metric), [table.mean(cell, name, metric) or NOT_PLANNED for name in who])
         for metric in _metrics(table, cell, "gan")
     ]
-    title = f"{cell.target}, encoder {claims.named(cell)}, {claims.count(cell.images)}, {cell.setting}"
+    title = f"{cell.target}, encoder {table.encoders[cell]}, {claims.count(cell.images)}, {cell.setting}"
     return Grid(title, [WHO[name] for name in who], rows)
 
 
@@ -230,7 +288,7 @@ def _unets(table: Table, part: str) -> list[Grid]:
             for metric in metrics
         ]
         title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
-        grids.append(Grid(title, [cell.encoder for cell in cells], rows))
+        grids.append(Grid(title, [table.encoders[cell] for cell in cells], rows))
     return grids
 
 
@@ -256,7 +314,7 @@ def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
             if not content or len(content) > room[0]:
                 continue
             room[0] -= len(content)
-            caption = f"{cell.target}, encoder {claims.named(cell)}, seed {seed}: the first test pictures."
+            caption = f"{cell.target}, encoder {table.encoders[cell]}, seed {seed}: the first test pictures."
             found.append(Picture(_url(content, kind), caption))
     return found
 
@@ -271,10 +329,10 @@ def figure(interval: Interval | str | None, seeds: int) -> Markup | str:
         return Markup('<span class="none">missing</span>')
     if isinstance(interval, str):
         return interval
-    ends = f"{claims.number(interval.low)} to {claims.number(interval.high)}"
+    below = [f"{claims.number(interval.low)} to {claims.number(interval.high)}"]
     if interval.seeds < seeds:
-        ends += f", {interval.seeds} of {seeds} seeds"
-    return Markup("{}<small>{}</small>").format(claims.number(interval.value), ends)
+        below.append(f"{interval.seeds} of {seeds} seeds")
+    return claims.number(interval.value) + Markup().join(Markup("<small>{}</small>").format(line) for line in below)
 
 
 def _measured_on(measured: Sequence[Record]) -> list[tuple[str, Any, str]]:
