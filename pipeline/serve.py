@@ -95,41 +95,41 @@ def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host:
     os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)  # before Gradio is imported, whose own default is for all users
     import gradio
 
-    from pipeline.serving import api, gate, page
-    from pipeline.serving.desk import MEGABYTES, SEVERAL, TOGETHER, WAITING, Desk
+    from pipeline.serving import api, middleware, page
     from pipeline.serving.files import Files
-    from pipeline.serving.turns import Turns
+    from pipeline.serving.queueing import FairQueue
+    from pipeline.serving.service import MEGABYTES, SEVERAL, TOGETHER, WAITING, Service
 
-    desk = Desk(list(names), painter, uploads, Turns(WAITING))
-    built = page.build(desk)
+    service = Service(list(names), painter, uploads, FairQueue(WAITING))
+    built = page.build(service)
     built.state_session_capacity = SESSIONS
-    app = api.make(desk, Files(uploads, MEGABYTES, SEVERAL, page.SUFFIXES), gate.root(url))
+    app = api.make(service, Files(uploads, MEGABYTES, SEVERAL, page.SUFFIXES), middleware.root(url))
     gradio.mount_gradio_app(
         app,
         built,
         "/",
         theme=page.THEME,
         css=page.CSS,
-        head=page.head(gate.root(url)),
-        root_path=gate.root(url),
+        head=page.head(middleware.root(url)),
+        root_path=middleware.root(url),
         max_file_size=MEGABYTES << 20,
         run_history=False,
         footer_links=[],
         show_error=False,
-        # What environment variables could turn on, past the gate or beyond this computer.
+        # What environment variables could turn on, past the guard or beyond this computer.
         **dict.fromkeys(("ssr_mode", "mcp_server", "enable_monitoring", "pwa"), False),
     )
     uploads.spare()
     uploads.sweep_often()
-    return gate.Gate(
+    return middleware.Guard(
         app,
-        hosts=gate.hosts(host, url),
-        root=gate.root(url),
+        hosts=middleware.hosts(host, url),
+        root=middleware.root(url),
         is_upload=uploads.has,
         functions={
             number: [isinstance(block, gradio.File) for block in function.inputs]
             for number, function in built.fns.items()
         },
-        left=desk.leave,
+        left=service.leave,
         megabytes=(MEGABYTES, TOGETHER),
     )

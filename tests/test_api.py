@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.photographs import writing
-from pipeline.serving import desk, gate
+from pipeline.serving import middleware, service
 from tests.painters import tinting
 from tests.sites import TINTS, Site, claiming, command, encoded, median_tint
 
@@ -103,8 +103,12 @@ def test_what_a_result_does_not_hold_is_told(site):
         (claiming(0, 5), 422, "PNG, broken"),
         (claiming(20_000, 20_000), 422, "of which 50 million are allowed; give a smaller copy."),
         (encoded("TIFF", "F"), 422, "Floating-point pixels"),
-        (bytes((desk.MEGABYTES << 20) + 1), 413, "at most 30 MB are allowed; give a smaller copy"),
-        (bytes((desk.MEGABYTES << 20) + gate.MESSAGE + 1), 413, "at most 30 MB are allowed; give a smaller copy"),
+        (bytes((service.MEGABYTES << 20) + 1), 413, "at most 30 MB are allowed; give a smaller copy"),
+        (
+            bytes((service.MEGABYTES << 20) + middleware.MESSAGE + 1),
+            413,
+            "at most 30 MB are allowed; give a smaller copy",
+        ),
     ],
 )
 def test_what_cannot_be_coloured_is_refused_with_its_reason(site, content, status, said):
@@ -190,7 +194,7 @@ def test_the_manual_says_all_that_can_be_asked_and_runs_and_loads_nothing(site):
 def test_when_too_many_wait_it_is_said_and_nobody_waits_for_all_that_another_sent(site, painter):
     another = Site(site.url, address="127.0.0.2")
     painter.may_go_on.clear()
-    many = desk.WAITING + 3
+    many = service.WAITING + 3
     with ThreadPoolExecutor(many + 1) as pool:
         asked = [pool.submit(colourise, site, encoded()) for _ in range(many)]
         refusals = []
@@ -203,7 +207,7 @@ def test_when_too_many_wait_it_is_said_and_nobody_waits_for_all_that_another_sen
         assert another_one.result().status_code == 200
         statuses = [answer.result().status_code for answer in asked]
     assert (429, "Too many photographs wait just now; come back in a few minutes.") in refusals
-    assert (statuses.count(200), statuses.count(429)) == (desk.WAITING, 3)
+    assert (statuses.count(200), statuses.count(429)) == (service.WAITING, 3)
     assert painter.most == 1
 
 
@@ -264,6 +268,6 @@ def test_curl_colours_a_photograph_on_ipv6_whatever_proxy_the_environment_names(
         curl("--data-binary", "@photo.jpg", "-OJ", address)
         assert median_tint(Path("form.jpg").read_bytes()) == pytest.approx(np.divide(TINTS["unet"], 2), abs=4)
         assert median_tint(Path("photo-coloured.jpg").read_bytes()) == pytest.approx(TINTS["unet"], abs=4)
-        Path("large.jpg").write_bytes(bytes((desk.MEGABYTES << 20) + 1))
+        Path("large.jpg").write_bytes(bytes((service.MEGABYTES << 20) + 1))
         assert curl("-F", "file=@large.jpg", "-w", "%{http_code}", address).endswith("copy.413")
         assert curl(f"{site.url}api/models") == '{"default":"mine","models":["mine","photograph"]}'

@@ -27,7 +27,7 @@ from pipeline.colouring import colourise_files
 from pipeline.colourise import SIZE
 from pipeline.model_files import saved
 from pipeline.photographs import formats
-from pipeline.serving import desk, files, gate, http, page
+from pipeline.serving import files, http, middleware, page, service
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.uploads import PREFIX, Uploads
 from pipeline.system.errors import PipelineError
@@ -173,12 +173,12 @@ def test_a_file_name_is_no_html(site):
 
 def test_too_many_bytes_are_refused_however_they_come(site):
     with pytest.raises(Refused, match="at most 30 MB are allowed"):
-        site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + gate.MESSAGE))
+        site.upload("large.jpg", bytes((service.MEGABYTES << 20) + middleware.MESSAGE))
     with pytest.raises(Refused, match="at most 30 MB are allowed"):
-        site.upload("large.jpg", bytes((desk.MEGABYTES << 20) + 1))
+        site.upload("large.jpg", bytes((service.MEGABYTES << 20) + 1))
     with pytest.raises(Refused, match="Too many files"):
-        site.upload_all(*(("photo.jpg", encoded()) for _ in range(desk.SEVERAL + 1)))
-    address, length = httpx.URL(site.url), (desk.TOGETHER << 20) + gate.MESSAGE + 1
+        site.upload_all(*(("photo.jpg", encoded()) for _ in range(service.SEVERAL + 1)))
+    address, length = httpx.URL(site.url), (service.TOGETHER << 20) + middleware.MESSAGE + 1
     head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
     with socket.create_connection((address.host, address.port)) as visitor, visitor.makefile("rb") as answer:
         visitor.sendall(head.encode())
@@ -477,13 +477,13 @@ def test_of_fifty_at_once_each_is_answered_or_told_why_not_and_one_is_coloured_a
             asked = list(pool.map(lambda _: site.join(file, "unet", SIZE), range(50)))
             answering = [pool.submit(site.answer, session) for session in asked]
             # Gradio lets them in one by one; until all have come to their turn, the first goes on being coloured.
-            list(islice(as_completed(answering, timeout=60), 50 - desk.WAITING - 1))
+            list(islice(as_completed(answering, timeout=60), 50 - service.WAITING - 1))
         finally:
             painter.may_go_on.set()
         answers = [future.result() for future in answering]
     coloured = [answer for answer in answers if answer[1]]
     assert all("Too many photographs wait just now" in reason for _, download, reason in answers if not download)
-    assert len(coloured) == desk.WAITING + 1  # one of them is being coloured
+    assert len(coloured) == service.WAITING + 1  # one of them is being coloured
     assert (len(painter.visitors), painter.most) == (len(coloured), 1)
 
 
@@ -492,7 +492,7 @@ def test_nobody_waits_for_all_that_another_visitor_sent(site, painter):
     file = site.upload("photo.jpg", encoded())
     painter.may_go_on.clear()
     try:
-        many = [site.join(file, "unet", SIZE) for _ in range(desk.WAITING + 5)]
+        many = [site.join(file, "unet", SIZE) for _ in range(service.WAITING + 5)]
         one = another.join(another.upload("photo.jpg", encoded()), "gan", SIZE)
     finally:
         painter.may_go_on.set()
@@ -735,7 +735,7 @@ def test_a_visitor_tries_an_example(tab):
 def test_a_visitor_is_told_what_is_wrong_and_goes_on(tab, tmp_path):
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
-        file.truncate((desk.MEGABYTES << 20) + 1)
+        file.truncate((service.MEGABYTES << 20) + 1)
     give(tab, "photo.jpg", b"I am a photograph")
     expect(tab.get_by_role("alert")).to_have_text(f"Not a picture that can be read here; give one of {formats.NAMES}.")
     tab.get_by_role("button", name="Clear").click()

@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from pipeline.colourise import SIZE
-from pipeline.serving import files, gate, manual, refusals
-from pipeline.serving.desk import MEGABYTES, SIZES, STRONGEST, Desk
+from pipeline.serving import files, manual, refusals
 from pipeline.serving.files import Files
+from pipeline.serving.middleware import COLOURISE, HEALTH, MANUAL, MODELS, SCHEMA
+from pipeline.serving.service import MEGABYTES, SIZES, STRONGEST, Service
 from pipeline.system.errors import PipelineError, printable
 
 VERSION = "1"  # of what programs can rely on
@@ -68,20 +69,20 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def make(desk: Desk, taking: Files, root: str) -> FastAPI:
+def make(service: Service, taking: Files, root: str) -> FastAPI:
     """What answers programs, and takes and gives out the files of the page.
 
     Args:
-        desk: where photographs are painted.
+        service: where photographs are painted.
         taking: what takes uploads.
-        root: the path below which all is; see `gate.root`.
+        root: the path below which all is; see `middleware.root`.
     """
-    Model: Any = Literal[tuple(desk.models)]
+    Model: Any = Literal[tuple(service.models)]
 
     class Wish(BaseModel):
         model_config = ConfigDict(extra="forbid")
 
-        model: Annotated[Model, Field(description="The network.")] = desk.models[0]
+        model: Annotated[Model, Field(description="The network.")] = service.models[0]
         size: Annotated[
             int, Field(ge=SMALLEST, le=SIZES[-1], description="Pixels of the shorter side of what the network sees.")
         ] = SIZE
@@ -100,14 +101,14 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
         description=ABOUT,
         servers=[{"url": root}] if root else None,
         routes=[*taking.routes],
-        openapi_url=gate.SCHEMA,
+        openapi_url=SCHEMA,
         docs_url=None,  # whose scripts come from elsewhere
         redoc_url=None,
         exception_handlers=handlers,
     )
 
     @api.post(
-        gate.COLOURISE,
+        COLOURISE,
         summary="Colour a photograph",
         response_class=FileResponse,
         responses=_answers(*REFUSED) | {200: _pictures()},
@@ -115,13 +116,13 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
     )
     async def colourise(request: Request, wish: Annotated[Wish, Query()]) -> Response:
         """The photograph at its full size, as JPEG, PNG, WebP or TIFF if it is one of these, or else as PNG."""
-        folder, visitor = desk.uploads.new(), secrets.token_hex(16)
-        delete = partial(desk.uploads.delete, folder)
+        folder, visitor = service.uploads.new(), secrets.token_hex(16)
+        delete = partial(service.uploads.delete, folder)
         try:
             file = await taking.take(request, folder)
-            async with _awaited(request, partial(desk.leave, visitor)):
+            async with _awaited(request, partial(service.leave, visitor)):
                 host = request.client.host if request.client else ""
-                painted = await desk.paint(host, visitor, file, folder, shown=False, **wish.model_dump())
+                painted = await service.paint(host, visitor, file, folder, shown=False, **wish.model_dump())
         except BaseException:
             delete()
             raise
@@ -135,19 +136,19 @@ def make(desk: Desk, taking: Files, root: str) -> FastAPI:
             background=BackgroundTask(delete),
         )
 
-    @api.head(gate.MODELS, include_in_schema=False)
-    @api.get(gate.MODELS, summary="Which models there are", response_description=NAMES, responses=_answers(403, 421))
+    @api.head(MODELS, include_in_schema=False)
+    @api.get(MODELS, summary="Which models there are", response_description=NAMES, responses=_answers(403, 421))
     async def models() -> Models:
         """Which models there are to choose from."""
-        return Models(default=desk.models[0], models=desk.models)
+        return Models(default=service.models[0], models=service.models)
 
-    @api.head(gate.HEALTH, include_in_schema=False)
-    @api.get(gate.HEALTH, summary="Whether all is well", response_description=WELL, responses=_answers(403, 421))
+    @api.head(HEALTH, include_in_schema=False)
+    @api.get(HEALTH, summary="Whether all is well", response_description=WELL, responses=_answers(403, 421))
     async def health() -> Health:
         """Whether all is well."""
         return Health()
 
-    @api.api_route(gate.MANUAL, methods=["GET", "HEAD"], include_in_schema=False)
+    @api.api_route(MANUAL, methods=["GET", "HEAD"], include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(manual.page(api.openapi()))
 
@@ -197,4 +198,4 @@ def _refused(_: Request, error: PipelineError) -> Response:
 def _not_allowed(_: Request, error: RequestValidationError) -> Response:
     found = error.errors()[0]
     name, given = printable(found["loc"][-1])[:SAID], printable(found.get("input"))[:SAID]
-    return PlainTextResponse(f"{name}: given {given}: {found['msg']}; what is allowed is at {gate.MANUAL}.", 422)
+    return PlainTextResponse(f"{name}: given {given}: {found['msg']}; what is allowed is at {MANUAL}.", 422)

@@ -17,8 +17,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive
 
-from pipeline.serving import turns
-from pipeline.serving.gate import API, SCRIPT, UPLOAD
+from pipeline.serving import queueing
+from pipeline.serving.middleware import API, SCRIPT, UPLOAD
 from pipeline.serving.uploads import Uploads
 from pipeline.system.errors import PipelineError, printable
 
@@ -91,7 +91,7 @@ class Files:
     @asynccontextmanager
     async def _arriving(self, request: Request) -> AsyncIterator[Request]:
         """An upload, for which there is room, and which does not dawdle."""
-        sender = turns.address(request.client.host if request.client else "")
+        sender = queueing.address(request.client.host if request.client else "")
         if self._senders[sender] >= AT_ONCE // 2 or self._senders.total() >= AT_ONCE:
             raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
         self._senders[sender] += 1

@@ -41,7 +41,7 @@ def server(app: ASGIApp) -> uvicorn.Server:
             http=Impatient,
             ws="none",
             log_config=None,
-            log_level="critical",  # the gate says what goes wrong
+            log_level="critical",  # the guard says what goes wrong
             access_log=False,
             proxy_headers=False,  # anybody could send them
             server_header=False,

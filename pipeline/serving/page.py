@@ -14,9 +14,9 @@ from pipeline.colourise import SIZE
 from pipeline.datasets import photos
 from pipeline.photographs import formats, heif
 from pipeline.serving import refusals
-from pipeline.serving.desk import MEGABYTES, SEVERAL, SIZES, STRONGEST, TOGETHER, Desk
-from pipeline.serving.gate import SCRIPT
 from pipeline.serving.http import CONNECTIONS
+from pipeline.serving.middleware import SCRIPT
+from pipeline.serving.service import MEGABYTES, SEVERAL, SIZES, STRONGEST, TOGETHER, Service
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 from pipeline.system.errors import PipelineError
@@ -67,16 +67,16 @@ def head(root: str) -> str:
     """HTML that the page is to have in its head.
 
     Args:
-        root: the path below which it is; see `gate.root`.
+        root: the path below which it is; see `middleware.root`.
     """
     return f'<script src="{root}{SCRIPT}"></script>'
 
 
-def build(desk: Desk) -> gr.Blocks:
+def build(service: Service) -> gr.Blocks:
     """The page.
 
     Args:
-        desk: where photographs are painted.
+        service: where photographs are painted.
     """
 
     async def answer(
@@ -84,10 +84,10 @@ def build(desk: Desk) -> gr.Blocks:
     ) -> list[dict[str, Any]]:
         paths = [file["path"] for file in files or []]
         try:
-            _check(desk, len(paths), model, size, strength)
-            painted, told = await _colour(desk, request, paths, model=model, size=size, strength=strength)
+            _check(service, len(paths), model, size, strength)
+            painted, told = await _colour(service, request, paths, model=model, size=size, strength=strength)
             results = [each["result"] for each in painted]
-            result = await desk.pack(results) if len(results) > 1 else next(iter(results), None)
+            result = await service.pack(results) if len(results) > 1 else next(iter(results), None)
         except PipelineError as error:
             return _show([], None, [refusals.sentence(error)])
         return _show(painted, result, told)
@@ -100,8 +100,8 @@ def build(desk: Desk) -> gr.Blocks:
         download = gr.DownloadButton(variant="primary", visible=False)
         with gr.Row():
             model = gr.Radio(
-                [(NAMES.get(name, name), name) for name in desk.models],
-                value=desk.models[0],
+                [(NAMES.get(name, name), name) for name in service.models],
+                value=service.models[0],
                 label="Model",
                 min_width=300,
             )
@@ -125,9 +125,9 @@ def build(desk: Desk) -> gr.Blocks:
         gr.Markdown("Or try one of these:", visible=bool(examples))
         with gr.Row():
             for name in examples:
-                file, thumbnail = desk.painter.example(name, desk.uploads.new()).values()
+                file, thumbnail = service.painter.example(name, service.uploads.new()).values()
                 example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
-                give = partial(_example, file, desk.uploads)
+                give = partial(_example, file, service.uploads)
                 example.click(give, outputs=photographs, show_progress="hidden", api_visibility="private")
         gr.Markdown(FINE_PRINT, elem_classes="fine-print")
         gr.on(
@@ -145,7 +145,7 @@ def build(desk: Desk) -> gr.Blocks:
     return page
 
 
-def _check(desk: Desk, count: int, model: str, size: int, strength: float) -> None:
+def _check(service: Service, count: int, model: str, size: int, strength: float) -> None:
     """Check what a page asks for.
 
     Raises:
@@ -154,12 +154,12 @@ def _check(desk: Desk, count: int, model: str, size: int, strength: float) -> No
     if count > SEVERAL:
         raise PipelineError(f"{count} photographs, of which {SEVERAL} are allowed at once; take some away")
     strong = isinstance(strength, int | float) and 0 <= strength <= STRONGEST
-    if model not in desk.models or size not in SIZES or not strong:
+    if model not in service.models or size not in SIZES or not strong:
         raise PipelineError("there is no such model, size or strength; choose one of those above")
 
 
 async def _colour(
-    desk: Desk, request: gr.Request, files: Sequence[str], **how: Any
+    service: Service, request: gr.Request, files: Sequence[str], **how: Any
 ) -> tuple[list[dict[str, str]], list[str]]:
     """What becomes of uploaded photographs, one after the other; and what there is to be told, a line each."""
     painted, told = [], []
@@ -167,7 +167,7 @@ async def _colour(
         name, later = Path(file).name, False
         try:
             visitor = request.session_hash or ""
-            painted.append(await desk.paint(request.client.host, visitor, file, desk.uploads.new(), **how))
+            painted.append(await service.paint(request.client.host, visitor, file, service.uploads.new(), **how))
             said = painted[-1]["told"]
         except PipelineError as error:
             said, later = str(error), refusals.status(error) in refusals.LATER

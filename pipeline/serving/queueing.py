@@ -19,7 +19,7 @@ class _Waiting:
     refusal: str | None = None
 
 
-class Turns:
+class FairQueue:
     """One photograph at a time. Whoever sends many, or slow ones, lets others go first, and waits for himself.
 
     Args:

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pipeline.colourise import SIZE
 from pipeline.serving.painter import Painter
+from pipeline.serving.queueing import FairQueue
 from pipeline.serving.refusals import Refusal
-from pipeline.serving.turns import Turns
 from pipeline.serving.uploads import Uploads
 from pipeline.system.errors import PipelineError
 
@@ -24,20 +24,20 @@ SIZES = sorted({32, SIZE, 64, 128, 256})  # to choose from
 
 
 @dataclass(frozen=True)
-class Desk:
+class Service:
     """Has photographs painted.
 
     models: names of what there is to choose from; the first is chosen at first.
     painter: what paints; this process opens no picture.
     uploads: where files are.
-    turns: of those who wait.
+    queue: of those who wait.
     here: visitors who wait, or are painted for; see `leave`.
     """
 
     models: list[str]
     painter: Painter
     uploads: Uploads
-    turns: Turns
+    queue: FairQueue
     here: set[str] = field(default_factory=set)
 
     async def paint(self, host: str, visitor: str, file: Path | str, folder: Path, **how: Any) -> dict[str, str]:
@@ -58,7 +58,7 @@ class Desk:
         """
         self.here.add(visitor)
         try:
-            async with self.turns.turn(host, visitor):
+            async with self.queue.turn(host, visitor):
                 painted = await run_in_threadpool(self._paint, visitor, file=str(file), folder=str(folder), **how)
             if visitor not in self.here:
                 raise Refusal(429, "nobody waits for it any longer; ask again")
@@ -77,7 +77,7 @@ class Desk:
     def leave(self, visitor: str) -> None:
         """This visitor no longer waits."""
         self.here.discard(visitor)
-        self.turns.leave(visitor)
+        self.queue.leave(visitor)
         self.painter.leave(visitor)
 
     def _pack(self, files: Sequence[str]) -> str:

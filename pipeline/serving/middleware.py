@@ -64,7 +64,7 @@ class _Call(BaseModel):
     trigger_id: int | None = None
 
 
-class Gate:
+class Guard:
     """Middleware around all that is served.
 
     Args:
@@ -98,7 +98,7 @@ class Gate:
             return
         if f"{scope['path']}/".startswith(f"{self.root}/"):
             scope = {**scope, "path": scope["path"].removeprefix(self.root) or "/"}
-        send = _Guarded(send, is_page=scope["path"] == "/")
+        send = _Answer(send, is_page=scope["path"] == "/")
         try:
             scope = self._checked(scope)
             if scope["method"] == "POST" and scope["path"] not in SENT:
@@ -176,7 +176,7 @@ class Gate:
         return call.model_dump_json().encode()
 
 
-class _Guarded:
+class _Answer:
     """Sends an answer with what a browser is to know: what the page may do and load."""
 
     def __init__(self, send: Send, is_page: bool):
@@ -249,7 +249,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def hosts(host: str, url: str | None) -> dict[str, str]:
-    """The names of a page: that on which it listens, and that of its address behind a proxy. See `Gate`."""
+    """The names of a page: that on which it listens, and that of its address behind a proxy. See `Guard`."""
     address = urlsplit(url or "")
     return {host.lower(): "http"} | ({address.netloc.lower(): address.scheme} if url else {})
 

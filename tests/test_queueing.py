@@ -3,8 +3,8 @@ from itertools import count
 
 import pytest
 
-from pipeline.serving import turns
-from pipeline.serving.turns import Turns
+from pipeline.serving import queueing
+from pipeline.serving.queueing import FairQueue
 from pipeline.system.errors import PipelineError
 
 
@@ -12,13 +12,13 @@ from pipeline.system.errors import PipelineError
 def clock(monkeypatch):
     """Each look at it is a second later."""
     seconds = count()
-    monkeypatch.setattr(turns.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(queueing.time, "monotonic", lambda: next(seconds))
 
 
 async def served(asked, most=99, leaves=()):
     """The order in which photographs are painted, and who is refused; all of them wait before the first is done."""
     order, refused, opened = [], [], asyncio.Event()
-    taking = Turns(most)
+    taking = FairQueue(most)
 
     async def ask(host, visitor):
         try:
@@ -52,7 +52,7 @@ def test_nobody_waits_for_all_that_another_sent(clock):
 
 def test_who_took_long_lets_others_go_first(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(turns.time, "monotonic", lambda: now)
+    monkeypatch.setattr(queueing.time, "monotonic", lambda: now)
 
     async def ask(taking, host, seconds, order, begin):
         nonlocal now
@@ -62,7 +62,7 @@ def test_who_took_long_lets_others_go_first(monkeypatch):
             order.append(host)
 
     async def run():
-        order, taking, begin = [], Turns(99), asyncio.Event()
+        order, taking, begin = [], FairQueue(99), asyncio.Event()
         asked = [("slow", 30)] * 3 + [("quick", 1)] * 10
         tasks = [asyncio.create_task(ask(taking, host, seconds, order, begin)) for host, seconds in asked]
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ def test_who_took_long_lets_others_go_first(monkeypatch):
 
 def test_who_comes_late_has_no_advance_for_the_time_before(clock):
     async def run():
-        taking, order = Turns(99), []
+        taking, order = FairQueue(99), []
 
         async def ask(host):
             async with taking.turn(host, host):
@@ -115,7 +115,7 @@ def test_who_left_is_not_waited_for():
 @pytest.mark.parametrize("cancelled", ["painted", "waiting", "called"])
 def test_a_turn_that_is_cancelled_is_the_next_one_s(cancelled):
     async def run():
-        taking, order, hold = Turns(99), [], asyncio.Event()
+        taking, order, hold = FairQueue(99), [], asyncio.Event()
 
         async def ask(name):
             async with taking.turn(name, name):
@@ -149,4 +149,4 @@ def test_a_turn_that_is_cancelled_is_the_next_one_s(cancelled):
     ],
 )
 def test_which_addresses_are_one_visitor_s(one, other, same):
-    assert (turns.address(one) == turns.address(other)) is same
+    assert (queueing.address(one) == queueing.address(other)) is same
