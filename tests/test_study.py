@@ -23,6 +23,8 @@ def project(tmp_path_factory):
     make_stl10(archive, train=60, test=20)
 
     params = small()
+    for section in params["pretrain"].values():
+        section["architecture"] = "timm/test_resnet"  # small, and so is the U-Net on it
     params["cases"]["larger"] = {"target": "stl10", "encoder": "photos32"}
     params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
     project = Project(folder / "project", params)

@@ -118,12 +118,13 @@ def test_a_kept_run_that_is_broken_is_named_in_a_line_and_counts_as_not_measured
     assert line.endswith("it counts as not measured")
 
 
-def test_a_kept_run_of_other_parameters_counts_as_not_measured(made):
+def test_a_kept_run_is_what_its_parameters_say_whatever_its_folder_is_called(made):
     keep(made[:1])
     (folder,) = kept.FOLDER.iterdir()
     folder.rename(kept.FOLDER / plan.key(made[1].params))
     (one,) = kept.read_all()
-    assert one.problem == "its parameters are those of another run"
+    assert one.params == made[0].params
+    assert list(finished([one], CODE)) == [plan.key(made[0].params)]
 
 
 def test_work_counts_the_epochs_for_the_pictures_side():

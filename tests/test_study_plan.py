@@ -53,6 +53,13 @@ def test_of_numbers_for_several_sides_only_those_for_the_targets_count():
     assert plan.key(study({}, unet=PARAMS["unet"] | {"epochs": {16: 9, 32: 8}})) != keys[0]
 
 
+def test_the_parameters_of_a_gan_count_only_where_there_is_one():
+    alone, other = (plan.key(study({}, gan=PARAMS["gan"] | {"epochs": 0, "filters": filters})) for filters in (8, 16))
+    assert alone == other
+    first, second = (plan.key(study({}, gan=PARAMS["gan"] | {"filters": filters})) for filters in (8, 16))
+    assert len({alone, first, second}) == 3
+
+
 def test_the_side_that_a_case_gives_counts():
     sized = [{"target": "imagenette", "encoder": "none"} | size for size in ({}, {"size": 64}, {"size": 96})]
     keys = [plan.key(study({}, case="x", cases=PARAMS["cases"] | {"x": case})) for case in sized]

@@ -102,9 +102,11 @@ def key(whole: Params) -> str:
 def decisive(whole: Params) -> dict[str, Any]:
     """What decides a run: the parameters, but for the study's and for cases and data sets that are not its own.
 
-    Of colourisers' numbers for several sides only those for the target's count.
+    Of colourisers' numbers for several sides only those for the target's count; where there is no GAN, none of its.
     """
     roles = whole.roles().model_dump(include={"target", "encoder"})
     content = whole.at(whole.side()).model_dump(mode="json", exclude={"case", "cases", "study", "datasets"})
+    if not content["gan"]["epochs"]:
+        content["gan"] = {"epochs": 0}
     datasets = {role: whole.datasets_of(role).model_dump(mode="json").get(name) for role, name in roles.items()}
     return {**roles, **content, "datasets": datasets}
