@@ -1,5 +1,6 @@
 """Records of the study's runs, the table that is made of them, and the page: of made-up experiments."""
 
+import base64
 import json
 import re
 
@@ -104,7 +105,7 @@ def by_encoder(run):
 
 def test_the_page_begins_with_the_answer_and_needs_no_network():
     html = build(by_encoder)
-    assert html.index("an encoder pretrained on cifar10 (the same) brings 0.1") < html.index("<h2>")
+    assert html.index("vgg8 pretrained on cifar10 (the same) brings 0.1") < html.index("<h2>")
     links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
     assert links
     assert all(link.startswith("data:image/") for link in links)
@@ -122,6 +123,21 @@ def test_the_answer_has_a_question_for_each_kind_of_sentence_with_what_it_is_abo
     assert "beside the U-Net, the GAN has" in gans
     assert gans.count("<th scope") == 2 * (3 + 4)  # rows and columns, with the encoder and with random weights
     assert 'scope="col">GAN, calm' in gans
+
+
+def test_what_differs_in_the_encoders_architecture_alone_stands_in_the_answer_beside_each_other():
+    large = {"pretrain.encoder.architecture": "timm/efficientnet_lite0", "gan.epochs": 0}
+    parts = {"small": part(), "large": part(plain=large), "again": part()}
+    answer, *_ = build(by_encoder, parts).split("<h2>")
+    for encoder in ("vgg8", "efficientnet_lite0"):
+        assert answer.count(f"On cifar10 with 8,000 pictures: {encoder} pretrained on cifar10 (the same) brings") == 1
+        assert f"{encoder}, cifar10 (the same)" in drawing(answer)
+
+
+def drawing(html):
+    """The text in the first chart of a page."""
+    content = re.search(r"data:image/svg[+]xml;base64,([^\"]+)", html)[1]
+    return base64.b64decode(content).decode()
 
 
 def test_a_distance_is_never_said_to_be_below_0():

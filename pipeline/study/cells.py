@@ -28,26 +28,36 @@ class Cell(NamedTuple):
     images: int
 
 
+class Encoder(NamedTuple):
+    """What the encoder of a U-Net is, in words: its architecture, and what it was pretrained on."""
+
+    architecture: str
+    knows: str
+
+    def __str__(self) -> str:
+        return f"{self.architecture} {'with' if self.knows == RANDOM else 'pretrained on'} {self.knows}"
+
+
 class Table:
     """The cells of the study, with their figures.
 
     runs: cell → seed → record, of those that were measured.
     lacking: cell → records of those that were not.
-    encoders: cell → what its encoder was pretrained on, in words.
+    encoders: cell → what its encoder is.
     """
 
     def __init__(self, records: Iterable[Record]):
         self.runs: dict[Cell, dict[int, Record]] = {}
         self.pictures: dict[str, Pictures] = {}  # by commit
         self.lacking: dict[Cell, list[Record]] = defaultdict(list)
-        self.encoders: dict[Cell, str] = {}
+        self.encoders: dict[Cell, Encoder] = {}
         for record in records:
             for part, setting in record.places:
                 whole = record.planned
                 roles = whole.roles()
                 cell = Cell(part, setting, roles.target, roles.encoder, whole.images)
                 runs = self.runs.setdefault(cell, {})
-                self.encoders[cell] = encoder(whole)
+                self.encoders[cell] = _encoder(whole)
                 if record.status == MEASURED:
                     runs[whole.seed] = record
                 else:
@@ -101,14 +111,16 @@ class Table:
         return list(dict.fromkeys(getattr(cell, axis) for cell in self.select(**wanted)))
 
 
-def encoder(whole: Params) -> str:
-    """What an encoder was pretrained on, and how that resolution lies to the target's, the question of the study."""
+def _encoder(whole: Params) -> Encoder:
+    """The encoder of a run, and how its pictures' resolution lies to the target's, which is the study's question."""
     roles = whole.roles()
+    published = whole.datasets.imagenet if roles.encoder == "imagenet" else whole.pretrain.encoder
+    architecture = published.architecture.removeprefix("timm/")
     if roles.encoder == "none":
-        return RANDOM
+        return Encoder(architecture, RANDOM)
     own, target = whole.side("encoder"), whole.side()
     resolution = "lower resolution" if own < target else "higher resolution" if own > target else "the same resolution"
-    return f"{roles.encoder} ({'the same' if roles.encoder == roles.target else resolution})"
+    return Encoder(architecture, f"{roles.encoder} ({'the same' if roles.encoder == roles.target else resolution})")
 
 
 def _number(value: object) -> float:

@@ -77,7 +77,7 @@ def _encoder_or_none(table: Table, part: str) -> list[Claim]:
                 continue
             verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
             sentence = (
-                f"{where(table, cell)}: an encoder pretrained on {table.encoders[cell]} {verb} {bracketed(brought)} "
+                f"{where(table, cell)}: {table.encoders[cell]} {verb} {bracketed(brought)} "
                 f"of the U-Net's skill, {_means(table, cell, without)}."
             )
             found.append(Claim("encoder or none", cell, "none", {"unet.skill": brought}, sentence))
@@ -108,8 +108,8 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
                 continue
             verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
             sentence = (
-                f"{where(table, cell)}: of the pretrained encoders, that of {table.encoders[best]} {verb} that of "
-                f"{table.encoders[cell]}: by {bracketed(ahead)} of skill."
+                f"{where(table, cell)}: {table.encoders[best]} {verb} one pretrained on {table.encoders[cell].knows}: "
+                f"by {bracketed(ahead)} of skill."
             )
             found.append(Claim("encoder or other", best, cell.encoder, {"unet.skill": ahead}, sentence))
     return found
@@ -129,7 +129,7 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
             verb = {1: "brings more than", -1: "brings less than", 0: "brings neither clearly more nor less than"}
             cell = Cell(part, setting, target, encoder, fewest)
             sentence = (
-                f"{where(table, cell)}: pretraining on {table.encoders[cell]} {verb[more.sign]} with {count(most)}: "
+                f"{where(table, cell)}: {table.encoders[cell]} {verb[more.sign]} with {count(most)}: "
                 f"{bracketed(more)} of skill."
             )
             found.append(Claim("few or many", cell, f"{most} pictures", {"unet.skill": more}, sentence))
@@ -152,7 +152,7 @@ def _settings(table: Table, part: str) -> list[Claim]:
                 continue
             base = cell._replace(setting=first)
             brought = table.difference(cell, base, *SKILL)
-            start = f"On {cell.target} with {count(cell.images)} and an encoder of {table.encoders[cell]}"
+            start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
             if brought and not table.same_unet(cell, base):
                 verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
                 sentence = f"{start}: the U-Net, {setting}, {verb[brought.sign]} {first}: by {bracketed(brought)}."
@@ -181,7 +181,7 @@ def _gan(table: Table, part: str) -> list[Claim]:
             continue
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
             differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in GAN}
-            start = f"{where(table, cell)}, encoder of {table.encoders[cell]}: beside {name}, the GAN"
+            start = f"{where(table, cell)}, {table.encoders[cell]}: beside {name}, the GAN"
             found += _gan_claim("gan", cell, other, differences, start)
     return found
 

@@ -1,0 +1,80 @@
+"""What the page begins with: the study's questions, and what answers them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.study import charts, claims, glossary
+from pipeline.study.cells import Cell, Table
+from pipeline.study.claims import Claim
+from pipeline.study.elements import NOT_PLANNED, WHO, Grid, Picture, largest, url
+from pipeline.study.intervals import Interval
+
+QUESTIONS = {  # and the kinds of claims that answer them
+    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other"),
+    "What do other settings bring?": ("settings",),
+    "What does the GAN bring?": ("gan",),
+}
+
+
+@dataclass
+class Answer:
+    """What the page begins with: a question, the sentences that answer it, and the figures that these are about."""
+
+    question: str
+    claims: list[Claim]
+    grids: list[Grid] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+
+def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
+    """What the page begins with; a sentence that follows from several parts is there once."""
+    found: dict[tuple[Any, ...], Claim] = {}
+    for claim in said:
+        cell = claim.cell
+        is_first = cell.setting == table.values("setting", part=cell.part)[0]
+        if cell.encoder != "none" if claim.kind == "settings" else is_first:
+            runs = (record.name for record in table.runs[cell].values())
+            found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
+    answers = [
+        Answer(question, [claim for claim in found.values() if claim.kind in kinds])
+        for question, kinds in QUESTIONS.items()
+    ]
+    answers[0].pictures += _brought(table)
+    answers[-1].grids += _gans(table)
+    return [answer for answer in answers if answer.claims]
+
+
+def _brought(table: Table) -> list[Picture]:
+    """What each encoder brings, a row for each target and number of pictures; the first setting of each part."""
+    rows: dict[str, dict[str, Interval]] = {}
+    for cell in table.select():
+        if cell.setting != table.values("setting", part=cell.part)[0] or cell.encoder == "none":
+            continue
+        if brought := table.difference(cell, cell._replace(encoder="none"), *claims.SKILL):
+            row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}", {})
+            row.setdefault(", ".join(table.encoders[cell]), brought)
+    if not rows:
+        return []
+    drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights")
+    caption = "What pretraining brings, by what the encoder knows; to the right of 0 it helps, bars are intervals."
+    return [Picture(url(drawn, "svg+xml"), caption)]
+
+
+def _gans(table: Table) -> list[Grid]:
+    """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain."""
+    groups: dict[tuple[Any, ...], dict[str, Cell]] = {}
+    for cell in (cell for part in table.values("part") for cell in largest(table, part)):
+        if table.figures(cell, "gan", "skill"):
+            groups.setdefault((cell.target, table.encoders[cell], cell.images), {}).setdefault(cell.setting, cell)
+    grids = []
+    for (target, encoder, images), by_setting in groups.items():
+        cells = list(by_setting.values())
+        columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
+        columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
+        rows = [
+            (glossary.label(metric), [table.mean(cell, who, metric) or NOT_PLANNED for cell, who in columns.values()])
+            for metric in claims.GAN
+        ]
+        grids.append(Grid(f"{target}, {encoder}, {claims.count(images)}", list(columns), rows))
+    return grids

@@ -1,0 +1,42 @@
+"""What the page is made of: pictures, and tables of figures."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.study.cells import Cell, Table
+from pipeline.study.intervals import Interval
+
+NOT_PLANNED = "–"
+WHO = {"unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
+
+
+@dataclass
+class Picture:
+    """A picture on the page, as a data URL, with what stands below it."""
+
+    url: str
+    caption: str
+
+
+@dataclass
+class Grid:
+    """A table on the page: a heading, columns, and rows of a name and cells, None where a figure is missing."""
+
+    title: str
+    columns: list[str]
+    rows: Sequence[tuple[str, Sequence[Interval | str | None]]]
+
+
+def url(content: bytes, kind: str) -> str:
+    """A picture as a data URL, which needs no file."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def largest(table: Table, part: str) -> list[Cell]:
+    """Of each setting and target the cells with most pictures."""
+    return [
+        cell
+        for cell in table.select(part=part)
+        if cell.images == max(table.values("images", part=part, setting=cell.setting, target=cell.target))
+    ]

@@ -1,0 +1,177 @@
+"""The parts of the study on the page: tables, charts, sentences and drawings of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from pipeline.study import cache, charts, claims, glossary
+from pipeline.study.cells import RANDOM, Cell, Table
+from pipeline.study.claims import Claim
+from pipeline.study.elements import NOT_PLANNED, WHO, Grid, Picture, largest, url
+from pipeline.study.intervals import Interval
+from pipeline.study.records import Record
+
+PICTURES = 1_600_000  # bytes of grids and animations on the page, at most
+GRID = "plots/grid.png"
+
+
+@dataclass
+class Section:
+    """A part of the study on the page; `every` are the tables of all figures, which are folded away."""
+
+    title: str
+    claims: list[Claim]
+    grids: list[Grid] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    every: list[Grid] = field(default_factory=list)
+
+
+def sections(table: Table, said: Sequence[Claim]) -> list[Section]:
+    """One for each part, in the study's order.
+
+    Args:
+        table: of all runs.
+        said: what follows from it.
+    """
+    room = [PICTURES]
+    return [_section(table, part, said, room) for part in table.values("part")]
+
+
+def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) -> Section:
+    section = Section(part, [claim for claim in said if claim.cell.part == part])
+    settings = table.values("setting", part=part)
+    for setting in settings:
+        section.grids += _matrix(table, part, setting)
+    for setting in settings:
+        for target in table.values("target", part=part, setting=setting):
+            section.pictures += _by_images(table, part, setting, target)
+            section.pictures += _by_minutes(table, part, setting, target)
+    if len(settings) > 1:
+        section.pictures += _beside(table, part)
+    for cell in largest(table, part):
+        if table.figures(cell, "gan", "skill"):
+            section.grids.append(_colourisers(table, cell))
+    section.every += _unets(table, part)
+    section.pictures += _drawings(table, part, room)
+    return section
+
+
+def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
+    """The U-Net's skill: targets and numbers of pictures down, encoders across; nothing, if none of it is measured."""
+    encoders = table.values("encoder", part=part, setting=setting)
+    rows = []
+    for target in table.values("target", part=part, setting=setting):
+        for images in table.values("images", part=part, setting=setting, target=target):
+            cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
+            values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
+            rows.append((f"{target}, {claims.count(images)}", values))
+    if not any(isinstance(value, Interval) for _, values in rows for value in values):
+        return []
+    columns = [RANDOM if encoder == "none" else encoder for encoder in encoders]
+    return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", columns, rows)]
+
+
+def _by_images(table: Table, part: str, setting: str, target: str) -> list[Picture]:
+    """Skill against number of pictures, a line an encoder."""
+    series: dict[str, dict[int, Interval]] = {}
+    for cell in table.select(part=part, setting=setting, target=target):
+        if value := table.mean(cell, *claims.SKILL):
+            series.setdefault(table.encoders[cell].knows, {})[cell.images] = value
+    if max((len(values) for values in series.values()), default=0) < 2:
+        return []
+    drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures")
+    return [Picture(url(drawn, "svg+xml"), f"{target}, {setting}: skill against the number of pictures, by encoder.")]
+
+
+def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Picture]:
+    """Skill on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
+    series = {}
+    images = max(table.values("images", part=part, setting=setting, target=target))
+    for cell in table.select(part=part, setting=setting, target=target, images=images):
+        curves = [curve for record in table.runs[cell].values() if (curve := _curve(record)) is not None]
+        if curves and len({len(curve) for curve in curves}) == 1:
+            minutes, skills = zip(*((curve.index.to_numpy(), curve.to_numpy()) for curve in curves), strict=True)
+            series[table.encoders[cell].knows] = pd.Series(np.mean(skills, axis=0), index=np.mean(minutes, axis=0))
+    if not series:
+        return []
+    drawn = charts.curves(series, "minutes of the U-Net's training", "the U-Net's skill on the validation pictures")
+    caption = f"{target}, {setting}, {claims.count(images)}: skill against minutes, by encoder."
+    return [Picture(url(drawn, "svg+xml"), caption + " What pretraining the encoder took is not in it.")]
+
+
+def _curve(record: Record) -> pd.Series | None:
+    """Skill on validation by minutes."""
+    rows, clock = (cache.table(record.made, f"plots/{name}.csv") for name in ("unet", "unet_seconds"))
+    if rows is None or clock is None or len(rows) != len(clock) or "validation_skill" not in rows:
+        return None
+    return pd.Series(rows["validation_skill"].to_numpy(), index=clock["seconds"].cumsum().to_numpy() / 60)
+
+
+def _beside(table: Table, part: str) -> list[Picture]:
+    """The U-Net's skill by setting, a row a target and encoder."""
+    rows: dict[str, dict[str, Interval]] = {}
+    for cell in largest(table, part):
+        if value := table.mean(cell, *claims.SKILL):
+            rows.setdefault(f"{cell.target}\n{table.encoders[cell].knows}", {})[cell.setting] = value
+    if not rows:
+        return []
+    drawn = charts.dots(rows, "the U-Net's skill on the test pictures")
+    return [Picture(url(drawn, "svg+xml"), "Settings beside each other; below a target what its encoder knows.")]
+
+
+def _colourisers(table: Table, cell: Cell) -> Grid:
+    """U-Net, its colours times a gain and GAN beside each other: every figure of a cell."""
+    who = [name for name in WHO if _metrics(table, cell, name)]
+    rows = [
+        (glossary.label(metric), [table.mean(cell, name, metric) or NOT_PLANNED for name in who])
+        for metric in _metrics(table, cell, "gan")
+    ]
+    title = f"{cell.target}, {table.encoders[cell]}, {claims.count(cell.images)}, {cell.setting}"
+    return Grid(title, [WHO[name] for name in who], rows)
+
+
+def _unets(table: Table, part: str) -> list[Grid]:
+    """Every figure of U-Nets of which no GAN was made, encoders beside each other."""
+    alone: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in largest(table, part):
+        if table.figures(cell, "unet", "skill") and not table.figures(cell, "gan", "skill"):
+            alone.setdefault((cell.setting, cell.target, cell.images), []).append(cell)
+    grids = []
+    for (setting, target, images), cells in alone.items():
+        metrics = dict.fromkeys(metric for cell in cells for metric in _metrics(table, cell, "unet"))
+        rows = [
+            (glossary.label(metric), [table.mean(cell, "unet", metric) or NOT_PLANNED for cell in cells])
+            for metric in metrics
+        ]
+        title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
+        grids.append(Grid(title, [table.encoders[cell].knows for cell in cells], rows))
+    return grids
+
+
+def _metrics(table: Table, cell: Cell, who: str) -> list[str]:
+    """Which figures any run of a cell has, those of the glossary first, in its order."""
+    named = {name for record in table.runs[cell].values() for name in record.made.figures.get(who, {})}
+    own = sorted(name for name in named if not name.endswith(("_low", "_high")))
+    known = [name for name in glossary.FIGURES if name in own]
+    return known + [name for name in own if name not in known]
+
+
+def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
+    """Grid and animation of the lowest seed of each largest cell of the first setting, while there is room."""
+    found = []
+    first = table.values("setting", part=part)[0]
+    for cell in largest(table, part):
+        if cell.setting != first or not table.runs[cell]:
+            continue
+        seed = min(table.runs[cell])
+        for name, kind in ((GRID, "png"), ("plots/before_after.gif", "gif")):
+            path = cache.path(table.runs[cell][seed].made, name)
+            content = path.read_bytes() if path else b""
+            if not content or len(content) > room[0]:
+                continue
+            room[0] -= len(content)
+            caption = f"{cell.target}, {table.encoders[cell]}, seed {seed}: the first test pictures."
+            found.append(Picture(url(content, kind), caption))
+    return found
