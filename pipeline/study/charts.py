@@ -16,7 +16,7 @@ COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 MARKERS = "osD^vPX"
 WIDTH = 6.4  # inches; a phone shows it at half that
 ACROSS = 0.26  # inches of a row of dots
-COLUMNS = 2  # of their legend
+LONG = 30  # letters of a name, of which two do not fit beside each other in the legend
 
 
 def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str) -> bytes:
@@ -61,7 +61,8 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
     Where a bar comes near 0, that is on it, with a line: so one sees what is clearly above and below.
     """
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    places = sum(len(row) + 0.8 for row in rows.values()) + math.ceil(len(names) / COLUMNS)
+    columns = 1 if max(map(len, names)) > LONG else 2
+    places = sum(len(row) + 0.8 for row in rows.values()) + math.ceil(len(names) / columns)
     height = 0.8 + places * ACROSS
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
@@ -84,7 +85,7 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
         axes.axvline(0, color="black", linewidth=0.8, zorder=1)
     axes.set_xlabel(across)
     if len(names) > 1:
-        figure.legend(loc="outside lower center", ncols=COLUMNS)
+        figure.legend(loc="outside lower center", ncols=columns)
     axes.tick_params(axis="y", length=0)
     return _svg(figure, axes, "x")
 
