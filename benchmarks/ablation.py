@@ -1,9 +1,11 @@
-"""What each ingredient of the recipe brings: `python benchmarks/ablation.py OUT [--epochs N] [--gan-epochs N]`.
+"""What each ingredient of the recipe brings: `python benchmarks/ablation.py OUT [--epochs N] [--gan-epochs N] …`.
 
 After `dvc repro pretrain`, from the project's top folder. Trains the U-Net, and the GAN on the U-Net as it is, each
 with one ingredient taken out at a time, for as many epochs as params.yaml has or as are given, with one seed; prints,
-and writes to OUT/ablation.csv, what that costs in skill, colourfulness, Fréchet distance and wrong edges on the
-validation pictures, and in time.
+and writes to OUT/ablation.csv, what that costs in skill, colourfulness, Fréchet distance and wrong edges, and in time.
+It is measured on the validation pictures, which are too few for small differences, and with `--more N` on so many
+training pictures, too, on which the colouriser is not trained. Encoder, features and judge have seen these, in each row
+alike.
 """
 
 import argparse
@@ -135,12 +137,18 @@ def changed(settings: params.Params, section: str, values: Mapping[str, float]) 
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
-def measure(network: nn.Module) -> dict[str, float]:
-    """Figures on the validation pictures."""
+def held_out(images: int, more: int) -> store.Split:
+    """The validation pictures, and up to so many training pictures after those that the colouriser trains on."""
     validation = store.read(TARGET, "validation")
+    unseen = store.read(TARGET, "train").after(images).first(more)
+    return validation.then(unseen) if len(unseen.labels) else validation
+
+
+def measure(network: nn.Module, pictures: store.Split) -> dict[str, float]:
+    """Figures on these pictures."""
     judge = saved.load(Path("models/judge.safetensors"), "classifier")[0].to(default_device())
     paint = painting.painters({"unet": network.eval()})
-    measured = measurements.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
+    measured = measurements.measure(pictures, paint, judge, fit_batch(BATCH_SIZE, pictures.pictures))
     results = summarise(measured)
     return {figure: results["unet"][figure] for figure in FIGURES}
 
@@ -169,12 +177,14 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the table")
     parser.add_argument("--epochs", type=int, help="of the U-Net")
     parser.add_argument("--gan-epochs", type=int, help="of the GAN")
+    parser.add_argument("--more", type=int, default=0, help="unseen training pictures to measure on, too")
     arguments = parser.parse_args()
 
     settings = params.load().at(store.side(TARGET))
     for section, epochs in (("unet", arguments.epochs), ("gan", arguments.gan_epochs)):
         settings = changed(settings, section, {"epochs": epochs} if epochs else {})
     arguments.out.mkdir(parents=True, exist_ok=True)
+    pictures = held_out(settings.images, arguments.more)
     start = None
     rows = []
     for name, ingredient in {**UNET, **GAN}.items():
@@ -184,11 +194,11 @@ def main() -> None:
         with ingredient.without():
             network = gan(chosen, start) if section == "gan" else unet(chosen)
             seconds = time.perf_counter() - started
-            rows.append({"recipe": name, **measure(network), "seconds": seconds})
+            rows.append({"recipe": name, **measure(network, pictures), "seconds": seconds})
         if start is None:
             start = deepcopy(network)
             with one_way():  # of a U-Net that is a matter of painting, not of training
-                rows.append({"recipe": "− mirror image", **measure(network), "seconds": seconds})
+                rows.append({"recipe": "− mirror image", **measure(network, pictures), "seconds": seconds})
         table = pd.DataFrame(rows)
         table.to_csv(arguments.out / "ablation.csv", index=False, lineterminator="\n")
     print(table.to_string(index=False, float_format="{:.4g}".format))
