@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.study import claims, plan, records
 from pipeline.study.cells import Table
+from pipeline.study.intervals import Interval
 from tests import studies
 from tests.studies import experiment, figures, interval, part, study
 
@@ -30,6 +31,29 @@ def test_what_an_encoder_costs_is_said_without_a_minus():
     assert "cifar10 (the same) costs 0.100 (0.09" in first
 
 
+def test_what_else_an_encoder_clearly_changes_is_said_with_the_skill_and_nothing_that_is_not_clear():
+    base = study({"encoders": part(images=(500,))})
+
+    def made(run):
+        known = run.params.roles().encoder == "cifar10"
+        unet = interval("skill", 0.2 if known else 0.1) | interval("judge_fd", 0.9 if known else 0.5)
+        return experiment(run, figures(0.2, gan=False, unet=unet | interval("colourfulness", 13 + 0.001 * known)))
+
+    planned = plan.runs(base)
+    table = Table(records.gather(planned, [made(run) for run in planned], studies.CODE, {}))
+    first, *_ = claims.all_claims(table)
+    assert ", 0.200 instead of 0.100, with pictures less like the real ones to the judge (0.400, 0.39" in first.sentence
+    assert "colours" not in first.sentence
+    assert list(first.differences) == ["unet.skill", "unet.judge_fd"]
+
+
+def test_an_encoder_is_never_compared_with_random_weights_of_another_architecture():
+    parts = {"a": part(("none", "cifar10-imagenet"), (500,))}  # vgg8, and EfficientNet-Lite0
+    assert said(by_encoder(none=0.1, imagenet=0.2), parts, kind="encoder or none") == []
+    parts["a"]["settings"] = {"plain": {"pretrain.encoder.architecture": "timm/efficientnet_lite0"}}
+    assert len(said(by_encoder(none=0.1, imagenet=0.2), parts, kind="encoder or none")) == 1
+
+
 def test_no_difference_is_claimed_that_the_pictures_could_have_made():
     (first, *_) = said(by_encoder(cifar10=0.203, none=0.2), kind="encoder or none")
     assert "makes no clear difference: 0.003 (−0.00" in first
@@ -53,16 +77,16 @@ def test_nothing_is_said_of_an_encoder_without_a_run_that_has_none():
 def test_the_best_encoder_is_named_and_whether_it_is_clearly_ahead():
     parts = {"stl10": part(("2", "2-high"), (8000,))}
     (ahead,) = said(by_encoder(cifar10=0.2, imagenet=0.3), parts, kind="encoder or other")
-    assert "imagenet (higher resolution) is ahead of one pretrained on cifar10 (lower resolution): by 0.1" in ahead
+    assert "efficientnet_lite0 pretrained on imagenet (higher resolution) is ahead of vgg8 pretrained on" in ahead
+    assert ahead.endswith(" cifar10 (lower resolution): by 0.100 (0.094 to 0.106) of skill.")
     (close,) = said(by_encoder(cifar10=0.201, imagenet=0.2), parts, kind="encoder or other")
-    assert (
-        "(lower resolution) is not clearly ahead of one pretrained on imagenet (higher resolution): by 0.001" in close
-    )
+    assert "vgg8 pretrained on cifar10 (lower resolution) is not clearly ahead of efficientnet_lite0" in close
+    assert ": by 0.001 (−0.0" in close
 
 
 @pytest.mark.parametrize(
     ("few", "many", "expected"),
-    [(0.1, 0.02, "brings more than with 8,000 pictures: 0.080 ("), (0.02, 0.1, "brings less than with 8,000")],
+    [(0.1, 0.02, "more skill than"), (0.02, 0.1, "less skill than")],
 )
 def test_whether_an_encoder_brings_more_where_there_are_fewer_pictures(few, many, expected):
     def skill(run):
@@ -71,7 +95,7 @@ def test_whether_an_encoder_brings_more_where_there_are_fewer_pictures(few, many
 
     (sentence,) = said(skill, kind="few or many")
     assert sentence.startswith("On cifar10 with 500 pictures: vgg8 pretrained on cifar10 (the same) ")
-    assert expected in sentence
+    assert f"brings 0.080 (0.072 to 0.088) {expected} with 8,000 pictures." in sentence
 
 
 def test_settings_are_compared_with_the_first():
@@ -81,9 +105,10 @@ def test_settings_are_compared_with_the_first():
         return 0.2 if run.params.unet.encoder_learning_rate else 0.1
 
     (sentence,) = said(skill, parts, kind="settings")
-    assert "vgg8 pretrained on cifar10 (the same): the U-Net, frozen, has less skill than plain: by 0.10" in sentence
+    assert "vgg8 pretrained on cifar10 (the same): the U-Net, frozen, has 0.100 (0.09" in sentence
+    assert sentence.endswith(" less skill than plain.")
     _, gan = said(skill, parts, gan=True, kind="settings")
-    assert "beside plain, the GAN frozen has less skill (0.100, 0.09" in gan
+    assert "compared with plain, the GAN, frozen, has less skill (0.100, 0.09" in gan
 
 
 def test_gans_on_the_same_unet_are_compared_and_the_unet_is_not():
@@ -98,13 +123,15 @@ def test_gans_on_the_same_unet_are_compared_and_the_unet_is_not():
     planned = plan.runs(base)
     table = Table(records.gather(planned, [found(run) for run in planned], studies.CODE, {}))
     (sentence,) = [claim.sentence for claim in claims.all_claims(table) if claim.kind == "settings"]
-    assert "beside whole, the GAN without adversary has more skill (0.030, 0.02" in sentence
+    assert "compared with whole, the GAN, without adversary, has more skill (0.030, 0.02" in sentence
     assert "and pictures that are not clearly more or less like the real ones to the judge (0.000, " in sentence
 
 
 def test_the_gan_is_compared_with_the_unet_and_with_the_plainest_way_to_lively_colours():
     first, second = said(by_encoder(cifar10=0.2), {"a": part(("1",), (8000,))}, gan=True, kind="gan")
-    assert "beside the U-Net, the GAN has less skill (0.100, 0.096 to 0.104), livelier colours (15, " in first
+    assert (
+        "compared with the U-Net, the GAN has less skill (0.100, 0.096 to 0.104), livelier colours (15.000, " in first
+    )
     assert "and pictures that are not clearly more or less like the real ones to the judge (−0.001, −0.0" in first
     assert "times a gain, the GAN has more skill (0.12" in second
     assert "and pictures more like the real ones to the judge (0.140, 0.136 to 0.144)." in second
@@ -114,9 +141,25 @@ def test_without_a_gan_nothing_is_said_of_one():
     assert said(by_encoder(cifar10=0.2), {"a": part(("1",), (8000,))}, kind="gan") == []
 
 
-@pytest.mark.parametrize(("value", "text"), [(-0.0001, "0.000"), (-0.0006, "−0.001"), (-12.345, "−12.3"), (0, "0.000")])
+NUMBERS = [(-0.0001, "0.000"), (-0.0006, "−0.001"), (-12.345, "−12.3"), (0, "0.000")]
+
+
+@pytest.mark.parametrize(("value", "text"), NUMBERS)
 def test_a_number_has_a_minus_only_where_it_shows_that_it_is_below_0(value, text):
     assert claims.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "texts"),
+    [
+        ((0.0047, 0.0043, 0.0051), ("0.0047", "0.0043", "0.0051")),
+        ((28.64, 28.3, 29.0), ("28.6", "28.3", "29.0")),
+        ((0.1731, 0.159, 0.185), ("0.173", "0.159", "0.185")),
+        ((1234.5, 1200, 1300), ("1234", "1200", "1300")),
+    ],
+)
+def test_a_figure_has_as_many_digits_as_its_interval(ends, texts):
+    assert claims.numbers(Interval(*ends, 1)) == texts
 
 
 def test_a_claim_is_a_row_for_each_figure_that_it_speaks_of():

@@ -96,7 +96,7 @@ def build(skill, parts=TWO, seeds=(0, 1), notes=()):
     base = study(parts, seeds)
     found = studies.gathered(base, skill)
     table = Table(found)
-    return page.build(found, table, claims.all_claims(table), seeds, notes)
+    return page.build(found, table, claims.all_claims(table), base.study, notes)
 
 
 def by_encoder(run):
@@ -118,9 +118,9 @@ def test_the_answer_has_a_question_for_each_kind_of_sentence_with_what_it_is_abo
     encoders, settings, gans = answer.split("<h3>")[1:]
     assert "image/svg+xml" in encoders
     assert "on cifar10 (the same) brings" in encoders
-    assert "the U-Net, calm, is not clearly apart" in settings
-    assert "beside whole, the GAN calm has" in settings
-    assert "beside the U-Net, the GAN has" in gans
+    assert "the U-Net, calm, has neither clearly more nor less skill (0.000, " in settings
+    assert "compared with whole, the GAN, calm, has" in settings
+    assert "compared with the U-Net, the GAN has" in gans
     assert gans.count("<th scope") == 2 * (3 + 4)  # rows and columns, with the encoder and with random weights
     assert 'scope="col">GAN, calm' in gans
 
@@ -193,7 +193,7 @@ def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path, column):
     found = records.gather([run], [experiment(run, figures(0.2), outputs)], CODE, {})
     assert found[0].seconds == {"evaluate": 120}
     table = Table(found)
-    html = page.build(found, table, [], [0], [])
+    html = page.build(found, table, [], base.study, [])
     assert html.count("data:image/svg+xml") == (column == "validation_skill")
     assert ("skill against minutes" in html) == (column == "validation_skill")
     assert "data:image/png;base64,YSBncmlk" in html
@@ -202,13 +202,14 @@ def test_curves_and_pictures_of_the_runs_are_on_the_page(tmp_path, column):
 
 
 def test_a_study_without_a_gan_says_nothing_of_one_and_compares_unets():
-    found = studies.gathered(study(TWO, [0, 1]), by_encoder, gan=False)
+    base = study(TWO, [0, 1])
+    found = studies.gathered(base, by_encoder, gan=False)
     table = Table(found)
-    html = page.build(found, table, claims.all_claims(table), [0, 1], [])
+    html = page.build(found, table, claims.all_claims(table), base.study, [])
     assert "The U-Net alone: cifar10, 8,000 pictures, plain" in html
-    assert "trained on as a GAN" not in html
+    assert "against a PatchGAN" not in html
     assert 'scope="col">GAN' not in html
-    assert "beside the U-Net, the GAN" not in html
+    assert "compared with the U-Net, the GAN" not in html
     assert not re.search(r"[>\s]nan[<\s]", html)
 
 
@@ -218,9 +219,9 @@ def test_parts_with_and_without_a_gan_stand_on_one_page():
     made = [experiment(run, figures(0.2, gan=bool(run.params.gan.epochs))) for run in planned]
     found = records.gather(planned, made, CODE, {})
     table = Table(found)
-    html = page.build(found, table, claims.all_claims(table), [0], [])
+    html = page.build(found, table, claims.all_claims(table), base.study, [])
     assert "The U-Net alone: cifar10, 500 pictures, alone" in html
     assert html.count('scope="col">GAN, full') == html.count('scope="col">GAN</th>') == 1  # answer, and part
     assert "GAN, alone" not in html
-    assert "trained on as a GAN" in html
+    assert "against a PatchGAN" in html
     assert records.table(found, base)["gan.skill"].isna().tolist() == [False, True]

@@ -32,7 +32,7 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
     found: dict[tuple[Any, ...], Claim] = {}
     for claim in said:
         cell = claim.cell
-        is_first = cell.setting == table.values("setting", part=cell.part)[0]
+        is_first = cell.setting == table.first_setting(cell.part)
         if cell.encoder != "none" if claim.kind == "settings" else is_first:
             runs = (record.name for record in table.runs[cell].values())
             found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
@@ -49,20 +49,28 @@ def _brought(table: Table) -> list[Picture]:
     """What each encoder brings, a row for each target and number of pictures; the first setting of each part."""
     rows: dict[str, dict[str, Interval]] = {}
     for cell in table.select():
-        if cell.setting != table.values("setting", part=cell.part)[0] or cell.encoder == "none":
+        without = cell._replace(encoder="none")
+        if cell.setting != table.first_setting(cell.part) or cell == without or not table.alike(cell, without):
             continue
-        if brought := table.difference(cell, cell._replace(encoder="none"), *claims.SKILL):
+        if brought := table.difference(cell, without, *claims.SKILL):
             row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}", {})
             row.setdefault(", ".join(table.encoders[cell]), brought)
     if not rows:
         return []
-    drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights")
-    caption = "What pretraining brings, by what the encoder knows; to the right of 0 it helps, bars are intervals."
+    colours = {", ".join(encoder): table.knowledge.index(encoder.knows) for encoder in table.encoders.values()}
+    drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights", colours)
+    caption = (
+        "What pretraining brings, by what the encoder knows: to the right of 0 it helps. Bars are 95 % intervals; a "
+        "hollow mark is that of one run, whose bar covers the test pictures alone."
+    )
     return [Picture(url(drawn, "svg+xml"), caption)]
 
 
 def _gans(table: Table) -> list[Grid]:
-    """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain."""
+    """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain.
+
+    Where they have seeds in common, each figure is a mean over these, so that they can be compared.
+    """
     groups: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for cell in (cell for part in table.values("part") for cell in largest(table, part)):
         if table.figures(cell, "gan", "skill"):
@@ -72,9 +80,13 @@ def _gans(table: Table) -> list[Grid]:
         cells = list(by_setting.values())
         columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
         columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
+        seeds = set.intersection(*(set(table.figures(cell, "gan", "skill")) for cell in cells)) or None
         rows = [
-            (glossary.label(metric), [table.mean(cell, who, metric) or NOT_PLANNED for cell, who in columns.values()])
-            for metric in claims.GAN
+            (
+                glossary.label(metric),
+                [table.mean(cell, who, metric, seeds) or NOT_PLANNED for cell, who in columns.values()],
+            )
+            for metric in claims.PAINTED
         ]
         grids.append(Grid(f"{target}, {encoder}, {claims.count(images)}", list(columns), rows))
     return grids

@@ -1,7 +1,7 @@
 """The study's table: a cell is what was compared, its runs differ in their seeds alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ CHANCE = {"seed": 0, "gan": {}}
 
 
 class Cell(NamedTuple):
-    """What its runs have in common."""
+    """What its runs have in common; to the target belongs its side in pixels, if the case gives it another one."""
 
     part: str
     setting: str
@@ -55,13 +55,19 @@ class Table:
             for part, setting in record.places:
                 whole = record.planned
                 roles = whole.roles()
-                cell = Cell(part, setting, roles.target, roles.encoder, whole.images)
+                target = f"{roles.target} at {roles.size}×{roles.size}" if roles.size else roles.target
+                cell = Cell(part, setting, target, roles.encoder, whole.images)
                 runs = self.runs.setdefault(cell, {})
                 self.encoders[cell] = _encoder(whole)
                 if record.status == MEASURED:
                     runs[whole.seed] = record
                 else:
                     self.lacking[cell].append(record)
+
+    @property
+    def knowledge(self) -> list[str]:
+        """What encoders were pretrained on, each once, in the study's order."""
+        return list(dict.fromkeys(encoder.knows for encoder in self.encoders.values()))
 
     def figures(self, cell: Cell, who: str, metric: str) -> dict[int, Figure]:
         """A figure of each run of a cell that has it, by seed."""
@@ -85,9 +91,10 @@ class Table:
             self.pictures[experiment.commit] = Pictures(experiment)
         return self.pictures[experiment.commit]
 
-    def mean(self, cell: Cell, who: str, metric: str) -> Interval | None:
-        """A figure's mean over the seeds of a cell."""
+    def mean(self, cell: Cell, who: str, metric: str, seeds: Container[int] | None = None) -> Interval | None:
+        """A figure's mean over the seeds of a cell, or over those that are given."""
         figures = self.figures(cell, who, metric)
+        figures = {seed: figure for seed, figure in figures.items() if seeds is None or seed in seeds}
         if not figures:
             return None
         found = intervals.mean(figures)
@@ -96,6 +103,10 @@ class Table:
     def difference(self, first: Cell, second: Cell, who: str, metric: str) -> Interval | None:
         """A figure of the first cell less that of the second, over the seeds that both have."""
         return intervals.difference(self.figures(first, who, metric), self.figures(second, who, metric))
+
+    def alike(self, first: Cell, second: Cell) -> bool:
+        """Whether the encoders of two cells have the same architecture, so that they can be compared."""
+        return second in self.runs and self.encoders[first].architecture == self.encoders[second].architecture
 
     def same_unet(self, first: Cell, second: Cell) -> bool:
         """Whether two cells differ in their GANs alone, so that what their U-Nets differ by is chance."""
@@ -110,6 +121,16 @@ class Table:
         """The values that an axis has in those cells, each once, in the study's order."""
         return list(dict.fromkeys(getattr(cell, axis) for cell in self.select(**wanted)))
 
+    def first_setting(self, part: str) -> str:
+        """That of which something is measured, if there is one."""
+        cells = self.select(part=part)
+        return next((cell for cell in cells if self.runs[cell]), cells[0]).setting
+
+    def most(self, **wanted: object) -> int:
+        """The largest number of pictures of those cells, of the measured ones if there are some."""
+        cells = self.select(**wanted)
+        return max(cell.images for cell in [cell for cell in cells if self.runs[cell]] or cells)
+
 
 def _encoder(whole: Params) -> Encoder:
     """The encoder of a run, and how its pictures' resolution lies to the target's, which is the study's question."""
@@ -120,7 +141,8 @@ def _encoder(whole: Params) -> Encoder:
         return Encoder(architecture, RANDOM)
     own, target = whole.side("encoder"), whole.side()
     resolution = "lower resolution" if own < target else "higher resolution" if own > target else "the same resolution"
-    return Encoder(architecture, f"{roles.encoder} ({'the same' if roles.encoder == roles.target else resolution})")
+    same = roles.encoder == roles.target and own == target
+    return Encoder(architecture, f"{roles.encoder} ({'the same' if same else resolution})")
 
 
 def _number(value: object) -> float:

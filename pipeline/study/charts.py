@@ -13,14 +13,21 @@ from matplotlib.figure import Figure
 from pipeline.study.intervals import Interval
 
 COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"  # Okabe & Ito
-MARKERS = "osD^vPX"
+MARKERS = "osD^vP"  # one less than colours, so that both come together again late
 WIDTH = 6.4  # inches; a phone shows it at half that
 ACROSS = 0.26  # inches of a row of dots
 LONG = 30  # letters of a name, of which two do not fit beside each other in the legend
 
 
-def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str) -> bytes:
-    """A line for each name: values at positive numbers, on a logarithmic scale, with bars for the intervals."""
+def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str, colours: Mapping[str, int]) -> bytes:
+    """A line for each name: values at positive numbers, on a logarithmic scale, with bars for the intervals.
+
+    Args:
+        series: name → number → value.
+        across: what stands below the chart.
+        up: what stands beside it.
+        colours: of each name, as a place in `COLOURS`, so that a name has the same one in all charts.
+    """
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, (name, values) in enumerate(series.items()):
@@ -28,7 +35,7 @@ def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str) ->
         middle = [values[place].value for place in places]
         ends = [[values[place].value - values[place].low for place in places]]
         ends.append([values[place].high - values[place].value for place in places])
-        style = _style(number) | {"label": name, "linewidth": 1.8, "capsize": 4}
+        style = _style(colours[name], number) | {"label": name, "linewidth": 1.8, "capsize": 4}
         axes.errorbar(_aside(places, number, len(series)), middle, yerr=ends, **style)
     axes.set(xscale="log", xlabel=across, ylabel=up)
     ticks = sorted({place for values in series.values() for place in values})
@@ -43,24 +50,30 @@ def _aside(places: Sequence[int], number: int, of: int) -> list[float]:
     return [place * 1.03 ** (number - (of - 1) / 2) for place in places]
 
 
-def curves(series: Mapping[str, pd.Series], across: str, up: str) -> bytes:
-    """A line for each name: values by their index."""
+def curves(series: Mapping[str, pd.Series], across: str, up: str, colours: Mapping[str, int]) -> bytes:
+    """A line for each name: values by their index; the rest as for `lines`."""
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, (name, values) in enumerate(series.items()):
-        style = _style(number) | {"label": name, "linewidth": 1.6, "markersize": 3.5}
+        style = _style(colours[name], number) | {"label": name, "linewidth": 1.6, "markersize": 3.5}
         axes.plot(values.index, values, **style)
     axes.set(xlabel=across, ylabel=up, xlim=(0, None))
     axes.legend()
     return _svg(figure, axes)
 
 
-def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
-    """A row for each name with a dot and a bar for each of its figures, of which each name has a colour.
+def dots(rows: Mapping[str, Mapping[str, Interval]], across: str, colours: Mapping[str, int] | None = None) -> bytes:
+    """A row for each name with a mark and a bar for each of its figures, hollow if it is that of one run.
 
     Where a bar comes near 0, that is on it, with a line: so one sees what is clearly above and below.
+
+    Args:
+        rows: name of a row → name of a figure → its value.
+        across: what stands below the chart.
+        colours: of each name of a figure, as a place in `COLOURS`; by default in their order.
     """
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    colours = colours or {name: number for number, name in enumerate(names)}
     columns = 1 if max(map(len, names)) > LONG else 2
     places = sum(len(row) + 0.8 for row in rows.values()) + math.ceil(len(names) / columns)
     height = 0.8 + places * ACROSS
@@ -73,7 +86,8 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
             number = names.index(name)
             label = "_" if name in shown else name
             bar = [[value.value - value.low], [value.high - value.value]]
-            axes.errorbar([value.value], [place], xerr=bar, label=label, linewidth=1.8, capsize=4, **_style(number))
+            style = _style(colours[name], number) | ({"markerfacecolor": "white"} if value.seeds == 1 else {})
+            axes.errorbar([value.value], [place], xerr=bar, label=label, linewidth=1.8, capsize=4, **style)
             shown.add(name)
             place += 1
         ticks.append((start + place - 1) / 2)
@@ -90,8 +104,8 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str) -> bytes:
     return _svg(figure, axes, "x")
 
 
-def _style(number: int) -> dict[str, Any]:
-    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+def _style(colour: int, marker: int) -> dict[str, Any]:
+    return {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
 
 
 def _svg(figure: Figure, axes: Axes, ruled: Literal["x", "y"] = "y") -> bytes:

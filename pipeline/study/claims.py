@@ -3,6 +3,7 @@
 A difference is claimed if its interval is on one side of 0; else the sentence says that none is clear.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -13,6 +14,16 @@ from pipeline.study.cells import Cell, Table
 from pipeline.study.intervals import Interval
 
 SKILL = ("unet", "skill")
+PAINTED = {  # figures in words: if more, if less, and if neither is clear
+    "skill": ("more skill", "less skill", "skill that is not clearly more or less"),
+    "colourfulness": ("livelier colours", "paler colours", "colours that are not clearly livelier or paler"),
+    "judge_fd": (
+        "pictures less like the real ones to the judge",
+        "pictures more like the real ones to the judge",
+        "pictures that are not clearly more or less like the real ones to the judge",
+    ),
+}
+BESIDES = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
 
 
@@ -60,7 +71,7 @@ def all_claims(table: Table) -> list[Claim]:
 def _groups(table: Table, part: str) -> list[tuple[str, str, int]]:
     """Setting, target and most pictures of each group of cells that differ in the encoder alone."""
     return [
-        (setting, target, max(table.values("images", part=part, setting=setting, target=target)))
+        (setting, target, table.most(part=part, setting=setting, target=target))
         for setting in table.values("setting", part=part)
         for target in table.values("target", part=part, setting=setting)
     ]
@@ -72,15 +83,21 @@ def _encoder_or_none(table: Table, part: str) -> list[Claim]:
     for setting, target, images in _groups(table, part):
         without = Cell(part, setting, target, "none", images)
         for cell in table.select(part=part, setting=setting, target=target, images=images):
-            brought = table.difference(cell, without, *SKILL)
-            if cell.encoder == "none" or not brought:
+            if cell.encoder == "none" or not table.alike(cell, without):
+                continue
+            if not (brought := table.difference(cell, without, *SKILL)):
                 continue
             verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
             sentence = (
                 f"{where(table, cell)}: {table.encoders[cell]} {verb} {bracketed(brought)} "
-                f"of the U-Net's skill, {_means(table, cell, without)}."
+                f"of the U-Net's skill, {_means(table, cell, without)}"
             )
-            found.append(Claim("encoder or none", cell, "none", {"unet.skill": brought}, sentence))
+            others = {metric: table.difference(cell, without, "unet", metric) for metric in BESIDES}
+            clear = {metric: other for metric, other in others.items() if other and other.sign}
+            if clear:
+                sentence += f", with {listed([_said(metric, other) for metric, other in clear.items()])}"
+            differences = {"unet.skill": brought} | {f"unet.{metric}": other for metric, other in clear.items()}
+            found.append(Claim("encoder or none", cell, "none", differences, f"{sentence}."))
     return found
 
 
@@ -108,7 +125,7 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
                 continue
             verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
             sentence = (
-                f"{where(table, cell)}: {table.encoders[best]} {verb} one pretrained on {table.encoders[cell].knows}: "
+                f"{where(table, cell)}: {table.encoders[best]} {verb} {table.encoders[cell]}: "
                 f"by {bracketed(ahead)} of skill."
             )
             found.append(Claim("encoder or other", best, cell.encoder, {"unet.skill": ahead}, sentence))
@@ -119,19 +136,17 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
     """Does an encoder bring more where there are fewer pictures?"""
     found = []
     for setting, target, most in _groups(table, part):
-        fewest = min(table.values("images", part=part, setting=setting, target=target))
+        fewest = min(cell.images for cell in table.select(part=part, setting=setting, target=target))
         for encoder in table.values("encoder", part=part, setting=setting, target=target):
             if encoder == "none" or fewest == most:
                 continue
             few, many = (_brought(table, Cell(part, setting, target, encoder, images)) for images in (fewest, most))
             if not (more := intervals.difference(few, many)):
                 continue
-            verb = {1: "brings more than", -1: "brings less than", 0: "brings neither clearly more nor less than"}
+            brings = {1: f"{bracketed(more)} more skill than", -1: f"{bracketed(more)} less skill than"}
+            clearly = brings.get(more.sign, f"neither clearly more nor less skill ({amount(more)}) than")
             cell = Cell(part, setting, target, encoder, fewest)
-            sentence = (
-                f"{where(table, cell)}: {table.encoders[cell]} {verb[more.sign]} with {count(most)}: "
-                f"{bracketed(more)} of skill."
-            )
+            sentence = f"{where(table, cell)}: {table.encoders[cell]} brings {clearly} with {count(most)}."
             found.append(Claim("few or many", cell, f"{most} pictures", {"unet.skill": more}, sentence))
     return found
 
@@ -144,44 +159,37 @@ def _brought(table: Table, cell: Cell) -> dict[int, intervals.Figure]:
 
 def _settings(table: Table, part: str) -> list[Claim]:
     """What does each setting bring the U-Net, and the GAN, beside the first one?"""
-    first, *others = table.values("setting", part=part)
+    first = table.first_setting(part)
     found = []
-    for setting in others:
+    for setting in table.values("setting", part=part):
+        if setting == first:
+            continue
         for cell in table.select(part=part, setting=setting):
-            if cell.images != max(table.values("images", part=part, setting=setting, target=cell.target)):
+            if cell.images != table.most(part=part, setting=setting, target=cell.target):
                 continue
             base = cell._replace(setting=first)
             brought = table.difference(cell, base, *SKILL)
             start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
             if brought and not table.same_unet(cell, base):
-                verb = {1: "has more skill than", -1: "has less skill than", 0: "is not clearly apart in skill from"}
-                sentence = f"{start}: the U-Net, {setting}, {verb[brought.sign]} {first}: by {bracketed(brought)}."
+                has = {1: f"{bracketed(brought)} more skill than", -1: f"{bracketed(brought)} less skill than"}
+                clearly = has.get(brought.sign, f"neither clearly more nor less skill ({amount(brought)}) than")
+                sentence = f"{start}: the U-Net, {setting}, has {clearly} {first}."
                 found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
-            differences = {metric: table.difference(cell, base, "gan", metric) for metric in GAN}
-            found += _gan_claim("settings", cell, first, differences, f"{start}: beside {first}, the GAN {setting}")
+            differences = {metric: table.difference(cell, base, "gan", metric) for metric in PAINTED}
+            begins = f"{start}: compared with {first}, the GAN, {setting},"
+            found += _gan_claim("settings", cell, first, differences, begins)
     return found
-
-
-GAN = {
-    "skill": ("more skill", "less skill", "skill that is not clearly another"),
-    "colourfulness": ("livelier colours", "paler colours", "colours that are not clearly livelier or paler"),
-    "judge_fd": (
-        "pictures less like the real ones to the judge",
-        "pictures more like the real ones to the judge",
-        "pictures that are not clearly more or less like the real ones to the judge",
-    ),
-}
 
 
 def _gan(table: Table, part: str) -> list[Claim]:
     """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
     found = []
     for cell in table.select(part=part):
-        if cell.images != max(table.values("images", part=part, setting=cell.setting, target=cell.target)):
+        if cell.images != table.most(part=part, setting=cell.setting, target=cell.target):
             continue
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
-            differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in GAN}
-            start = f"{where(table, cell)}, {table.encoders[cell]}: beside {name}, the GAN"
+            differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in PAINTED}
+            start = f"{where(table, cell)}, {table.encoders[cell]}: compared with {name}, the GAN"
             found += _gan_claim("gan", cell, other, differences, start)
     return found
 
@@ -193,14 +201,14 @@ def _gan_claim(
     brought = {metric: difference for metric, difference in differences.items() if difference}
     if not brought:
         return []
-    said = [f"{_in_words(metric, difference)} ({amount(difference)})" for metric, difference in brought.items()]
+    said = [_said(metric, difference) for metric, difference in brought.items()]
     named_differences = {f"gan.{metric}": difference for metric, difference in brought.items()}
     return [Claim(kind, cell, against, named_differences, f"{start} has {listed(said)}.")]
 
 
-def _in_words(metric: str, difference: Interval) -> str:
-    more, less, unclear = GAN[metric]
-    return {1: more, -1: less, 0: unclear}[difference.sign]
+def _said(metric: str, difference: Interval) -> str:
+    more, less, unclear = PAINTED[metric]
+    return f"{ {1: more, -1: less, 0: unclear}[difference.sign] } ({amount(difference)})"
 
 
 def listed(items: list[str]) -> str:
@@ -221,18 +229,32 @@ def count(images: int) -> str:
     return f"{images:,} picture{'s' * (images != 1)}"
 
 
-def number(value: float) -> str:
-    """With a minus that is one, and three digits after the point or three in all."""
-    text = f"{round(value, 3) + 0.0:.3f}" if abs(value) < 1 else f"{value:.3g}"  # + 0.0, lest 0 have a minus
-    return text.replace("-", "−")
+def number(value: float, digits: int | None = None) -> str:
+    """With a minus that is one, and so many digits after the point: by default three, or three digits in all."""
+    digits = _digits(value) if digits is None else digits
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0, lest 0 have a minus
+
+
+def _digits(largest: float) -> int:
+    return 3 if abs(largest) < 1 else max(0, 2 - math.floor(math.log10(abs(largest))))
+
+
+def numbers(interval: Interval) -> tuple[str, str, str]:
+    """A figure and the ends of its interval, with as many digits, enough to tell the ends apart."""
+    ends = interval[:3]
+    digits = _digits(max(map(abs, ends)))
+    if (width := interval.high - interval.low) > 0:
+        digits = max(digits, min(6, -math.floor(math.log10(width))))
+    value, low, high = (number(end, digits) for end in ends)
+    return value, low, high
 
 
 def amount(interval: Interval) -> str:
     """By how much, and the interval; turned to above 0 if it is clearly below, for then the words say so."""
-    value, low, high = interval[:3]
     if interval.sign < 0:
-        value, low, high = -value, -high, -low
-    return f"{number(value)}, {number(low)} to {number(high)}"
+        interval = Interval(-interval.value, -interval.high, -interval.low, interval.seeds)
+    value, low, high = numbers(interval)
+    return f"{value}, {low} to {high}"
 
 
 def bracketed(interval: Interval) -> str:

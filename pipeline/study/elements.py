@@ -38,5 +38,5 @@ def largest(table: Table, part: str) -> list[Cell]:
     return [
         cell
         for cell in table.select(part=part)
-        if cell.images == max(table.values("images", part=part, setting=cell.setting, target=cell.target))
+        if cell.images == table.most(part=part, setting=cell.setting, target=cell.target)
     ]

@@ -11,43 +11,44 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.params import Study
 from pipeline.study import cache, claims, glossary
 from pipeline.study.answers import answers
 from pipeline.study.cells import Table
 from pipeline.study.claims import Claim
+from pipeline.study.elements import NOT_PLANNED
 from pipeline.study.intervals import Interval
 from pipeline.study.records import MEASURED, Record
 from pipeline.study.sections import GRID, sections
 
+FROM_IMAGENET = {"stl10", "imagenette"}
 LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-image", "torchmetrics"
 
 
-def build(
-    records: Sequence[Record], table: Table, said: Sequence[Claim], seeds: Sequence[int], notes: Sequence[str]
-) -> str:
+def build(records: Sequence[Record], table: Table, said: Sequence[Claim], study: Study, notes: Sequence[str]) -> str:
     """The page.
 
     Args:
         records: of all runs.
         table: made of them.
         said: what follows from it.
-        seeds: which the study wants.
+        study: which runs it wants.
         notes: what there is to say of the code.
     """
     environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": claims.number, "figure": partial(figure, seeds=len(seeds)), "count": claims.count}
+    environment.filters["figure"] = partial(figure, seeds=len(study.seeds))
     template = environment.from_string(files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8"))
     measured = [record for record in records if record.status == MEASURED and record.places]
     return template.render(
         answers=answers(table, said),
-        sections=sections(table, said),
+        sections=sections(table, said, study),
         glossary=_glossary(measured),
         statuses=Counter(record.status for record in records if record.places),
         lacking=[record for record in records if record.places and record.status != MEASURED],
         others=[record for record in records if not record.places],
-        seeds=seeds,
+        seeds=study.seeds,
         planned=sum(bool(record.places) for record in records),
-        notes=notes,
+        notes=[*notes, *_seen_before(measured)],
         measured_on=_measured_on(measured),
         versions={name: version(name) for name in LIBRARIES},
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -75,18 +76,30 @@ def figure(interval: Interval | str | None, seeds: int) -> Markup | str:
         return Markup('<span class="none">missing</span>')
     if isinstance(interval, str):
         return interval
-    below = [f"{claims.number(interval.low)} to {claims.number(interval.high)}"]
+    value, low, high = claims.numbers(interval)
+    below = [f"{low} to {high}"]
     if interval.seeds < seeds:
         below.append(f"{interval.seeds} of {seeds} seeds")
-    return claims.number(interval.value) + Markup().join(Markup("<small>{}</small>").format(line) for line in below)
+    return value + Markup().join(Markup("<small>{}</small>").format(line) for line in below)
 
 
-def _measured_on(measured: Sequence[Record]) -> list[tuple[str, Any, str]]:
-    """Target, number of test pictures and digest of the data, of each that there is."""
+def _seen_before(measured: Sequence[Record]) -> list[str]:
+    """That published weights know pictures which they are tested on."""
+    targets = {record.planned.roles().target for record in measured if record.planned.roles().encoder == "imagenet"}
+    if not (known := sorted(targets & FROM_IMAGENET)):
+        return []
+    return [f"Published weights have seen ImageNet, from which the pictures of {' and '.join(known)} are, with labels."]
+
+
+def _measured_on(measured: Sequence[Record]) -> list[tuple[Any, ...]]:
+    """Of each target its side in pixels, test pictures, the archive's checksum and the digest of the data."""
     found = []
     for record in measured:
-        pictures = record.made.figures["measured_on"]["pictures"]
-        found.append((record.planned.roles().target, pictures, record.made.output("data/target") or ""))
+        whole, one = record.planned, record.made
+        target = whole.roles().target
+        archive = getattr(getattr(whole.datasets, target, None), "checksum", NOT_PLANNED)
+        pictures = one.figures["measured_on"]["pictures"]
+        found.append((target, whole.side(), pictures, archive, one.output("data/target") or NOT_PLANNED))
     return list(dict.fromkeys(found))
 
 

@@ -48,7 +48,7 @@ def report(any_code: bool = False) -> None:
         )
     runs = records.table(gathered, base)
     sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
-    content = page.build(gathered, table, said, base.study.seeds, notes)
+    content = page.build(gathered, table, said, base.study, notes)
     write_all(
         {
             RUNS: lambda path: runs.to_csv(path, index=False, lineterminator="\n"),

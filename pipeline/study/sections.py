@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from pipeline.params import Part, Study
 from pipeline.study import cache, charts, claims, glossary
 from pipeline.study.cells import RANDOM, Cell, Table
 from pipeline.study.claims import Claim
@@ -22,34 +23,36 @@ class Section:
     """A part of the study on the page; `every` are the tables of all figures, which are folded away."""
 
     title: str
+    settings: dict[str, str]  # name → by what parameters they differ from params.yaml
     claims: list[Claim]
     grids: list[Grid] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     every: list[Grid] = field(default_factory=list)
 
 
-def sections(table: Table, said: Sequence[Claim]) -> list[Section]:
+def sections(table: Table, said: Sequence[Claim], study: Study) -> list[Section]:
     """One for each part, in the study's order.
 
     Args:
         table: of all runs.
         said: what follows from it.
+        study: which settings its parts have.
     """
     room = [PICTURES]
-    return [_section(table, part, said, room) for part in table.values("part")]
+    return [_section(table, part, study.parts[part], said, room) for part in table.values("part")]
 
 
-def _section(table: Table, part: str, said: Sequence[Claim], room: list[int]) -> Section:
-    section = Section(part, [claim for claim in said if claim.cell.part == part])
+def _section(table: Table, part: str, planned: Part, said: Sequence[Claim], room: list[int]) -> Section:
     settings = table.values("setting", part=part)
+    told = {name: ", ".join(f"{key}: {value}" for key, value in planned.settings[name].items()) for name in settings}
+    section = Section(part, told, [claim for claim in said if claim.cell.part == part])
     for setting in settings:
         section.grids += _matrix(table, part, setting)
     for setting in settings:
         for target in table.values("target", part=part, setting=setting):
             section.pictures += _by_images(table, part, setting, target)
             section.pictures += _by_minutes(table, part, setting, target)
-    if len(settings) > 1:
-        section.pictures += _beside(table, part)
+    section.pictures += _beside(table, part)
     for cell in largest(table, part):
         if table.figures(cell, "gan", "skill"):
             section.grids.append(_colourisers(table, cell))
@@ -70,7 +73,9 @@ def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
     if not any(isinstance(value, Interval) for _, values in rows for value in values):
         return []
     columns = [RANDOM if encoder == "none" else encoder for encoder in encoders]
-    return [Grid(f"The U-Net's skill, {setting}: target, by what the encoder learnt from", columns, rows)]
+    networks = dict.fromkeys(table.encoders[cell].architecture for cell in table.select(part=part, setting=setting))
+    title = f"The U-Net's skill on {' and '.join(networks)}, {setting}: target, by what the encoder learnt from"
+    return [Grid(title, columns, rows)]
 
 
 def _by_images(table: Table, part: str, setting: str, target: str) -> list[Picture]:
@@ -81,14 +86,14 @@ def _by_images(table: Table, part: str, setting: str, target: str) -> list[Pictu
             series.setdefault(table.encoders[cell].knows, {})[cell.images] = value
     if max((len(values) for values in series.values()), default=0) < 2:
         return []
-    drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures")
+    drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures", _colours(table))
     return [Picture(url(drawn, "svg+xml"), f"{target}, {setting}: skill against the number of pictures, by encoder.")]
 
 
 def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Picture]:
     """Skill on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
     series = {}
-    images = max(table.values("images", part=part, setting=setting, target=target))
+    images = table.most(part=part, setting=setting, target=target)
     for cell in table.select(part=part, setting=setting, target=target, images=images):
         curves = [curve for record in table.runs[cell].values() if (curve := _curve(record)) is not None]
         if curves and len({len(curve) for curve in curves}) == 1:
@@ -96,9 +101,17 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
             series[table.encoders[cell].knows] = pd.Series(np.mean(skills, axis=0), index=np.mean(minutes, axis=0))
     if not series:
         return []
-    drawn = charts.curves(series, "minutes of the U-Net's training", "the U-Net's skill on the validation pictures")
-    caption = f"{target}, {setting}, {claims.count(images)}: skill against minutes, by encoder."
-    return [Picture(url(drawn, "svg+xml"), caption + " What pretraining the encoder took is not in it.")]
+    up = "the U-Net's skill on the validation pictures"
+    drawn = charts.curves(series, "minutes of the U-Net's training", up, _colours(table))
+    caption = (
+        f"{target}, {setting}, {claims.count(images)}: skill against minutes, by encoder, where that is known. What "
+        "pretraining the encoder took is not in it; minutes depend on what else the machine had to do."
+    )
+    return [Picture(url(drawn, "svg+xml"), caption)]
+
+
+def _colours(table: Table) -> dict[str, int]:
+    return {knows: place for place, knows in enumerate(table.knowledge)}
 
 
 def _curve(record: Record) -> pd.Series | None:
@@ -110,11 +123,16 @@ def _curve(record: Record) -> pd.Series | None:
 
 
 def _beside(table: Table, part: str) -> list[Picture]:
-    """The U-Net's skill by setting, a row a target and encoder."""
+    """The U-Net's skill by setting, a row a target and encoder, where several are measured."""
     rows: dict[str, dict[str, Interval]] = {}
+    first: dict[str, Cell] = {}
     for cell in largest(table, part):
-        if value := table.mean(cell, *claims.SKILL):
-            rows.setdefault(f"{cell.target}\n{table.encoders[cell].knows}", {})[cell.setting] = value
+        name = f"{cell.target}\n{table.encoders[cell].knows}"
+        value = table.mean(cell, *claims.SKILL)
+        if value and not (name in first and table.same_unet(first[name], cell)):
+            first.setdefault(name, cell)
+            rows.setdefault(name, {})[cell.setting] = value
+    rows = {name: row for name, row in rows.items() if len(row) > 1}
     if not rows:
         return []
     drawn = charts.dots(rows, "the U-Net's skill on the test pictures")
@@ -161,9 +179,8 @@ def _metrics(table: Table, cell: Cell, who: str) -> list[str]:
 def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
     """Grid and animation of the lowest seed of each largest cell of the first setting, while there is room."""
     found = []
-    first = table.values("setting", part=part)[0]
     for cell in largest(table, part):
-        if cell.setting != first or not table.runs[cell]:
+        if cell.setting != table.first_setting(part) or not table.runs[cell]:
             continue
         seed = min(table.runs[cell])
         for name, kind in ((GRID, "png"), ("plots/before_after.gif", "gif")):
