@@ -69,7 +69,7 @@ FIGURES = {
     "judge_fd": (
         "Fréchet distance ↓",
         "Between Gaussians of the judge's features of painted and of real pictures; 0 is alike. Not paired.",
-        "The GAN's loss holds such a distance, to another classifier of these pictures: it says less of the GAN than of "
+        "The GAN's loss holds such a distance, to another classifier of these pictures: it says less of it than of "
         "others. Falls with the number of pictures and depends on the judge: compare on the same target alone.",
     ),
     "judge_fd_hue": (
