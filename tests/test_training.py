@@ -186,7 +186,14 @@ def test_to_take_batch_statistics_does_not_change_the_path_of_training(monkeypat
 def test_statistics_are_of_whole_batches_for_in_one_of_a_single_picture_nothing_varies():
     for count, plain in ((17, 16), (3, 3), (5000, 992)):
         loaders = pair(count, batch_size=4)  # 16 pictures of 16×16
-        assert sum(len(l) for l, _ in loaders[2]) == plain  # noqa: E741
+        assert sum(len(l) for l, _ in loaders.plain) == plain  # noqa: E741
+
+
+@pytest.mark.parametrize(("side", "most"), [(16, 1000), (32, 1000), (48, 444), (96, 250)])
+def test_statistics_are_of_fewer_pictures_where_these_are_larger(side, most):
+    split = Split(np.zeros((1200, side, side, 3), np.uint8), np.zeros(1200, np.int64))
+    made = batches.loaders(split, split.first(4), batches.to_lightness_and_ab, batches.flip, 4)
+    assert most - made.train.batch_size < len(made.plain.split.labels) <= most
 
 
 class Watch(History):

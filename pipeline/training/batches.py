@@ -13,7 +13,8 @@ from pipeline.datasets.store import Split
 from pipeline.system.errors import PipelineError
 from pipeline.training import processes
 
-PLAIN = 1000  # pictures from which batch statistics are taken
+PLAIN = 1000  # pictures of 32×32 from which batch statistics are taken; of larger ones as many pixels,
+FEWEST = 250  # but at least so many pictures, for within one much is alike
 CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -124,7 +125,8 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
     if full < processes.count():
         given = f"{processes.count()} processes for batches of {full} pictures"
         raise PipelineError(f"given {given}, allowed: a picture for each; raise batch_size, or start fewer processes")
-    plain = train.first(max(1, min(PLAIN, len(train.pictures)) // full) * full)  # in a batch of one, nothing varies
+    enough = min(PLAIN, max(FEWEST, fit_batch(PLAIN, train.pictures)), len(train.pictures))
+    plain = train.first(max(1, enough // full) * full)  # in a batch of one, nothing varies
 
     def prepare_augmented(rgb: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return prepare(*augment(rgb, labels))
