@@ -190,6 +190,7 @@ class GAN(Training):
 
     epochs: EpochsOrNone
     batch_size: BatchSize
+    half_size: FractionBySide = 0.0  # as of the U-Net
     adversarial_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     l1_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     edge_weight: Annotated[float, Field(ge=0, le=1_000_000)]

@@ -18,6 +18,7 @@ from pipeline.training import colouriser, processes
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
 from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.growing import HalfSize
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 from pipeline.training.losses.adversarial import AdversarialStep
@@ -85,7 +86,8 @@ def train(
     likeness = LikenessLoss(params.gan.l1_weight, params.gan.colourfulness_weight, params.gan.edge_weight)
     step = None
     if params.gan.adversarial_weight:
-        _check_patches(params.gan.downsamplings, min(batches.train.split.pictures.shape[1:3]))
+        side = min(batches.train.split.pictures.shape[1:3])
+        _check_patches(params.gan.downsamplings, side // 2 if params.gan.half_size else side)
         discriminator = _discriminator(params.gan, network, architecture)
         optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
         step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)
@@ -107,7 +109,8 @@ def train(
     selection = Selection(params.gan.colourfulness)
     losses = filter(None, (likeness, step, frechet))
     parts = [*losses, MovingAverage(params.gan.ema), history, selection, *callbacks]
-    learner(batches, network, nn.L1Loss(), adam, parts).fit(params.gan.epochs, params.gan.generator_learning_rate)
+    training = learner(batches, network, nn.L1Loss(), adam, parts)
+    training.fit(params.gan.epochs, params.gan.generator_learning_rate, cbs=HalfSize(params.gan.half_size))
     return history, selection.share
 
 

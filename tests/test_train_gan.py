@@ -10,6 +10,7 @@ from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
+from pipeline.networks.discriminator import PatchDiscriminator
 from pipeline.system.errors import PipelineError
 from tests.archives import draw
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
@@ -69,6 +70,23 @@ def test_without_an_adversary_none_is_built_and_its_columns_are_empty(tmp_path, 
     rows = pd.read_csv(tmp_path / "plots/gan.csv")
     assert rows[["adversarial", "discriminator_real", "discriminator_fake"]].isna().all(axis=None)
     assert rows[["train_l1", "train_edges", "paleness", "validation_l1"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize(("half_size", "sides"), [(0, [32] * 4), (0.5, [16, 16, 32, 32])])
+def test_the_first_part_of_training_has_pictures_of_half_the_side(tmp_path, monkeypatch, half_size, sides):
+    settings, _ = ready(tmp_path, monkeypatch, {}, epochs=1, half_size=half_size)
+    seen, look = [], PatchDiscriminator.look
+
+    def watched(discriminator, l, *mean):  # noqa: E741
+        seen.append(l.shape[-1])
+        return look(discriminator, l, *mean)
+
+    monkeypatch.setattr(PatchDiscriminator, "look", watched)
+    train_gan.run(settings)
+    assert seen[1:] == sides  # the first is what it was built with
+    too_large = settings.gan.model_copy(update={"downsamplings": sides[0].bit_length()})
+    with pytest.raises(PipelineError, match=rf"^gan\.downsamplings: given .*, allowed for pictures of {sides[0]} "):
+        train_gan.run(settings.model_copy(update={"gan": too_large}))
 
 
 def test_skill_says_how_much_of_the_l1_of_grey_is_gone(tmp_path, monkeypatch):
