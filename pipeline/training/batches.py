@@ -14,7 +14,7 @@ from pipeline.system.errors import PipelineError
 from pipeline.training import processes
 
 PLAIN = 1000  # pictures of 32×32 from which batch statistics are taken; of larger ones as many pixels,
-FEWEST = 250  # but at least so many pictures, for within one much is alike
+FEWEST = 500  # but at least so many pictures, for within one much is alike
 CUTOUT = 0.25  # side of the square that a classifier does not see, as a share of the picture's
 
 Prepare = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
