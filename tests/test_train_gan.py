@@ -72,7 +72,7 @@ def test_without_an_adversary_none_is_built_and_its_columns_are_empty(tmp_path, 
     assert rows[["train_l1", "train_edges", "paleness", "validation_l1"]].notna().all(axis=None)
 
 
-@pytest.mark.parametrize(("half_size", "sides"), [(0, [32] * 4), (0.5, [16, 16, 32, 32])])
+@pytest.mark.parametrize(("half_size", "sides"), [(0.0, [32] * 4), (0.5, [16, 16, 32, 32])])
 def test_the_first_part_of_training_has_pictures_of_half_the_side(tmp_path, monkeypatch, half_size, sides):
     settings, _ = ready(tmp_path, monkeypatch, {}, epochs=1, half_size=half_size)
     seen, look = [], PatchDiscriminator.look
