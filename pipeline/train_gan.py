@@ -18,7 +18,7 @@ from pipeline.training import colouriser, processes
 from pipeline.training.average import MovingAverage
 from pipeline.training.batches import flip
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.growing import HalfSize
+from pipeline.training.growing import HalfSize, smallest
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything
 from pipeline.training.losses.adversarial import AdversarialStep
@@ -87,7 +87,7 @@ def train(
     step = None
     if params.gan.adversarial_weight:
         side = min(batches.train.split.pictures.shape[1:3])
-        _check_patches(params.gan.downsamplings, side // 2 if params.gan.half_size else side)
+        _check_patches(params.gan.downsamplings, smallest(side, params.gan.half_size))
         discriminator = _discriminator(params.gan, network, architecture)
         optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
         step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)

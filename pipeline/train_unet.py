@@ -16,7 +16,7 @@ from pipeline.params import Params
 from pipeline.training import colouriser, processes
 from pipeline.training.batches import flip, flip_and_zoom
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.growing import HalfSize
+from pipeline.training.growing import HalfSize, smallest
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
@@ -38,7 +38,7 @@ def run(params: Params) -> None:
     side = store.side(colouriser.TARGET)
     params = params.at(side)
     network, about = on_encoder(params.unet.dropout)
-    check_side(about["architecture"], side)
+    check_side(about["architecture"], smallest(side, params.unet.half_size))
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*colouriser.files(), ENCODER])
     history = train(params, network, checkpoint)

@@ -124,6 +124,10 @@ def test_on_an_encoder_of_timm_a_unet_is_trained_and_goes_on(settings, tmp_path,
     _, about = saved.load(file, "colouriser")
     assert (about["architecture"], about["encoder"]) == (architecture, "stripes")
 
+    halved = settings.unet.model_copy(update={"half_size": 0.5})
+    with pytest.raises(PipelineError, match=rf"^given pictures of 16 pixels, allowed for {architecture}: 32 pixels "):
+        train_unet.run(settings.model_copy(update={"unet": halved}))
+
 
 @pytest.mark.parametrize("architecture", SMALLEST)
 def test_a_unet_on_an_encoder_of_timm_is_exported_and_colourises(tmp_path, architecture):

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.study import charts, claims, glossary
 from pipeline.study.cells import Cell, Table
 from pipeline.study.claims import Claim
-from pipeline.study.elements import NOT_PLANNED, WHO, Grid, Picture, largest, url
+from pipeline.study.elements import NOTHING, WHO, Grid, Picture, url
 from pipeline.study.intervals import Interval
 
 QUESTIONS = {  # and the kinds of claims that answer them
@@ -34,15 +34,15 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
         cell = claim.cell
         is_first = cell.setting == table.first_setting(cell.part)
         if cell.encoder != "none" if claim.kind == "settings" else is_first:
-            runs = (record.name for record in table.runs[cell].values())
+            runs = (record.made.commit for record in table.runs[cell].values())
             found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
-    answers = [
+    made = [
         Answer(question, [claim for claim in found.values() if claim.kind in kinds])
         for question, kinds in QUESTIONS.items()
     ]
-    answers[0].pictures += _brought(table)
-    answers[-1].grids += _gans(table)
-    return [answer for answer in answers if answer.claims]
+    made[0].pictures += _brought(table)
+    made[-1].grids += _gans(table)
+    return [answer for answer in made if answer.claims]
 
 
 def _brought(table: Table) -> list[Picture]:
@@ -72,7 +72,7 @@ def _gans(table: Table) -> list[Grid]:
     Where they have seeds in common, each figure is a mean over these, so that they can be compared.
     """
     groups: dict[tuple[Any, ...], dict[str, Cell]] = {}
-    for cell in (cell for part in table.values("part") for cell in largest(table, part)):
+    for cell in (cell for part in table.values("part") for cell in table.largest(part)):
         if table.figures(cell, "gan", "skill"):
             groups.setdefault((cell.target, table.encoders[cell], cell.images), {}).setdefault(cell.setting, cell)
     grids = []
@@ -84,7 +84,7 @@ def _gans(table: Table) -> list[Grid]:
         rows = [
             (
                 glossary.label(metric),
-                [table.mean(cell, who, metric, seeds) or NOT_PLANNED for cell, who in columns.values()],
+                [table.mean(cell, who, metric, seeds) or NOTHING for cell, who in columns.values()],
             )
             for metric in claims.PAINTED
         ]

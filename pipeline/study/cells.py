@@ -131,6 +131,14 @@ class Table:
         cells = self.select(**wanted)
         return max(cell.images for cell in [cell for cell in cells if self.runs[cell]] or cells)
 
+    def largest(self, part: str) -> list[Cell]:
+        """Of each setting and target the cells with most pictures."""
+        return [
+            cell
+            for cell in self.select(part=part)
+            if cell.images == self.most(part=part, setting=cell.setting, target=cell.target)
+        ]
+
 
 def _encoder(whole: Params) -> Encoder:
     """The encoder of a run, and how its pictures' resolution lies to the target's, which is the study's question."""

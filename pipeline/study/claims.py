@@ -143,10 +143,9 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
             few, many = (_brought(table, Cell(part, setting, target, encoder, images)) for images in (fewest, most))
             if not (more := intervals.difference(few, many)):
                 continue
-            brings = {1: f"{bracketed(more)} more skill than", -1: f"{bracketed(more)} less skill than"}
-            clearly = brings.get(more.sign, f"neither clearly more nor less skill ({amount(more)}) than")
             cell = Cell(part, setting, target, encoder, fewest)
-            sentence = f"{where(table, cell)}: {table.encoders[cell]} brings {clearly} with {count(most)}."
+            brings = _more_or_less(more)
+            sentence = f"{where(table, cell)}: {table.encoders[cell]} brings {brings} with {count(most)}."
             found.append(Claim("few or many", cell, f"{most} pictures", {"unet.skill": more}, sentence))
     return found
 
@@ -161,32 +160,32 @@ def _settings(table: Table, part: str) -> list[Claim]:
     """What does each setting bring the U-Net, and the GAN, beside the first one?"""
     first = table.first_setting(part)
     found = []
-    for setting in table.values("setting", part=part):
-        if setting == first:
+    for cell in table.largest(part):
+        if cell.setting == first:
             continue
-        for cell in table.select(part=part, setting=setting):
-            if cell.images != table.most(part=part, setting=setting, target=cell.target):
-                continue
-            base = cell._replace(setting=first)
-            brought = table.difference(cell, base, *SKILL)
-            start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
-            if brought and not table.same_unet(cell, base):
-                has = {1: f"{bracketed(brought)} more skill than", -1: f"{bracketed(brought)} less skill than"}
-                clearly = has.get(brought.sign, f"neither clearly more nor less skill ({amount(brought)}) than")
-                sentence = f"{start}: the U-Net, {setting}, has {clearly} {first}."
-                found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
-            differences = {metric: table.difference(cell, base, "gan", metric) for metric in PAINTED}
-            begins = f"{start}: compared with {first}, the GAN, {setting},"
-            found += _gan_claim("settings", cell, first, differences, begins)
+        base = cell._replace(setting=first)
+        brought = table.difference(cell, base, *SKILL)
+        start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
+        if brought and not table.same_unet(cell, base):
+            sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
+            found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
+        differences = {metric: table.difference(cell, base, "gan", metric) for metric in PAINTED}
+        begins = f"{start}: compared with {first}, the GAN, {cell.setting},"
+        found += _gan_claim("settings", cell, first, differences, begins)
     return found
+
+
+def _more_or_less(skill: Interval) -> str:
+    """By how much there is more of it, or less, than elsewhere, or that neither is clear."""
+    if not skill.sign:
+        return f"neither clearly more nor less skill ({amount(skill)}) than"
+    return f"{bracketed(skill)} {'more' if skill.sign > 0 else 'less'} skill than"
 
 
 def _gan(table: Table, part: str) -> list[Claim]:
     """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
     found = []
-    for cell in table.select(part=part):
-        if cell.images != table.most(part=part, setting=cell.setting, target=cell.target):
-            continue
+    for cell in table.largest(part):
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
             differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in PAINTED}
             start = f"{where(table, cell)}, {table.encoders[cell]}: compared with {name}, the GAN"

@@ -4,10 +4,9 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.study.cells import Cell, Table
 from pipeline.study.intervals import Interval
 
-NOT_PLANNED = "–"
+NOTHING = "–"  # where a table has no figure to show
 WHO = {"unet": "U-Net", "unet_gain": "U-Net × gain", "gan": "GAN"}
 
 
@@ -31,12 +30,3 @@ class Grid:
 def url(content: bytes, kind: str) -> str:
     """A picture as a data URL, which needs no file."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def largest(table: Table, part: str) -> list[Cell]:
-    """Of each setting and target the cells with most pictures."""
-    return [
-        cell
-        for cell in table.select(part=part)
-        if cell.images == table.most(part=part, setting=cell.setting, target=cell.target)
-    ]

@@ -69,8 +69,8 @@ FIGURES = {
     "judge_fd": (
         "Fréchet distance ↓",
         "Between Gaussians of the judge's features of painted and of real pictures; 0 is alike. Not paired.",
-        "The GAN's loss holds such a distance, to another classifier of these pictures: it says less of it than of "
-        "others. Falls with the number of pictures and depends on the judge: compare on the same target alone.",
+        "The GAN's loss holds such a distance, to another classifier, so it says less of the GAN than of others. It "
+        "falls with the number of pictures and depends on the judge: compare on the same target and numbers alone.",
     ),
     "judge_fd_hue": (
         "Fréchet distance of hues ↓",

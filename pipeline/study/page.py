@@ -16,7 +16,7 @@ from pipeline.study import cache, claims, glossary
 from pipeline.study.answers import answers
 from pipeline.study.cells import Table
 from pipeline.study.claims import Claim
-from pipeline.study.elements import NOT_PLANNED
+from pipeline.study.elements import NOTHING
 from pipeline.study.intervals import Interval
 from pipeline.study.records import MEASURED, Record
 from pipeline.study.sections import GRID, sections
@@ -97,9 +97,9 @@ def _measured_on(measured: Sequence[Record]) -> list[tuple[Any, ...]]:
     for record in measured:
         whole, one = record.planned, record.made
         target = whole.roles().target
-        archive = getattr(getattr(whole.datasets, target, None), "checksum", NOT_PLANNED)
+        archive = getattr(getattr(whole.datasets, target, None), "checksum", NOTHING)
         pictures = one.figures["measured_on"]["pictures"]
-        found.append((target, whole.side(), pictures, archive, one.output("data/target") or NOT_PLANNED))
+        found.append((target, whole.side(), pictures, archive, one.output("data/target") or NOTHING))
     return list(dict.fromkeys(found))
 
 

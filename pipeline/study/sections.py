@@ -10,7 +10,7 @@ from pipeline.params import Part, Study
 from pipeline.study import cache, charts, claims, glossary
 from pipeline.study.cells import RANDOM, Cell, Table
 from pipeline.study.claims import Claim
-from pipeline.study.elements import NOT_PLANNED, WHO, Grid, Picture, largest, url
+from pipeline.study.elements import NOTHING, WHO, Grid, Picture, url
 from pipeline.study.intervals import Interval
 from pipeline.study.records import Record
 
@@ -53,7 +53,7 @@ def _section(table: Table, part: str, planned: Part, said: Sequence[Claim], room
             section.pictures += _by_images(table, part, setting, target)
             section.pictures += _by_minutes(table, part, setting, target)
     section.pictures += _beside(table, part)
-    for cell in largest(table, part):
+    for cell in table.largest(part):
         if table.figures(cell, "gan", "skill"):
             section.grids.append(_colourisers(table, cell))
     section.every += _unets(table, part)
@@ -68,7 +68,7 @@ def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
     for target in table.values("target", part=part, setting=setting):
         for images in table.values("images", part=part, setting=setting, target=target):
             cells = [Cell(part, setting, target, encoder, images) for encoder in encoders]
-            values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOT_PLANNED for cell in cells]
+            values = [table.mean(cell, *claims.SKILL) if cell in table.runs else NOTHING for cell in cells]
             rows.append((f"{target}, {claims.count(images)}", values))
     if not any(isinstance(value, Interval) for _, values in rows for value in values):
         return []
@@ -126,7 +126,7 @@ def _beside(table: Table, part: str) -> list[Picture]:
     """The U-Net's skill by setting, a row a target and encoder, where several are measured."""
     rows: dict[str, dict[str, Interval]] = {}
     first: dict[str, Cell] = {}
-    for cell in largest(table, part):
+    for cell in table.largest(part):
         name = f"{cell.target}\n{table.encoders[cell].knows}"
         value = table.mean(cell, *claims.SKILL)
         if value and not (name in first and table.same_unet(first[name], cell)):
@@ -143,7 +143,7 @@ def _colourisers(table: Table, cell: Cell) -> Grid:
     """U-Net, its colours times a gain and GAN beside each other: every figure of a cell."""
     who = [name for name in WHO if _metrics(table, cell, name)]
     rows = [
-        (glossary.label(metric), [table.mean(cell, name, metric) or NOT_PLANNED for name in who])
+        (glossary.label(metric), [table.mean(cell, name, metric) or NOTHING for name in who])
         for metric in _metrics(table, cell, "gan")
     ]
     title = f"{cell.target}, {table.encoders[cell]}, {claims.count(cell.images)}, {cell.setting}"
@@ -153,14 +153,14 @@ def _colourisers(table: Table, cell: Cell) -> Grid:
 def _unets(table: Table, part: str) -> list[Grid]:
     """Every figure of U-Nets of which no GAN was made, encoders beside each other."""
     alone: dict[tuple[str, str, int], list[Cell]] = {}
-    for cell in largest(table, part):
+    for cell in table.largest(part):
         if table.figures(cell, "unet", "skill") and not table.figures(cell, "gan", "skill"):
             alone.setdefault((cell.setting, cell.target, cell.images), []).append(cell)
     grids = []
     for (setting, target, images), cells in alone.items():
         metrics = dict.fromkeys(metric for cell in cells for metric in _metrics(table, cell, "unet"))
         rows = [
-            (glossary.label(metric), [table.mean(cell, "unet", metric) or NOT_PLANNED for cell in cells])
+            (glossary.label(metric), [table.mean(cell, "unet", metric) or NOTHING for cell in cells])
             for metric in metrics
         ]
         title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
@@ -179,7 +179,7 @@ def _metrics(table: Table, cell: Cell, who: str) -> list[str]:
 def _drawings(table: Table, part: str, room: list[int]) -> list[Picture]:
     """Grid and animation of the lowest seed of each largest cell of the first setting, while there is room."""
     found = []
-    for cell in largest(table, part):
+    for cell in table.largest(part):
         if cell.setting != table.first_setting(part) or not table.runs[cell]:
             continue
         seed = min(table.runs[cell])

@@ -4,6 +4,11 @@ from fastai.callback.core import Callback
 from torch.nn.functional import avg_pool2d
 
 
+def smallest(side: int, share: float) -> int:
+    """The side, in pixels, of the smallest pictures that a training with `HalfSize` sees."""
+    return side // 2 if share else side
+
+
 class HalfSize(Callback):
     """Halve the sides of the pictures in the first part of training.
 
