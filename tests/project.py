@@ -56,8 +56,7 @@ class Project:
         for source in SOURCES:
             place = folder / source
             place.parent.mkdir(parents=True, exist_ok=True)
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, place, ignore=ignore) if Path(source).is_dir() else shutil.copy(source, place)
+            shutil.copytree(source, place) if Path(source).is_dir() else shutil.copy(source, place)
         binaries = Path(sys.executable).parent
         person = {f"GIT_{who}_{what}": "a@b.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         cleared = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}

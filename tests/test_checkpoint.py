@@ -86,6 +86,14 @@ def run(kind: str, *further: Callback, settings: dict | None = None) -> tuple[by
     return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values()), history.rows
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, tuple[bytes, list[dict]]]:
+    """What a run of each kind gives that nothing stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("undisturbed"))
+        return {kind: run(kind) for kind in ("unet", "gan")}
+
+
 def checkpoints() -> list[Path]:
     return list(lock.FOLDER.glob("*.pt"))
 
@@ -103,24 +111,24 @@ def checkpoints() -> list[Path]:
     ],
 )
 @pytest.mark.parametrize("kind", ["unet", "gan"])
-def test_a_run_that_was_killed_ends_as_if_it_never_had_been(kind, epoch, batch, event, minutes, monkeypatch, capsys):
-    undisturbed = run(kind)
+def test_a_run_that_was_killed_ends_as_if_it_never_had_been(
+    undisturbed, kind, epoch, batch, event, minutes, monkeypatch, capsys
+):
     monkeypatch.setattr(checkpoint, "MINUTES", minutes)
     with pytest.raises(KeyboardInterrupt):
         run(kind, Kill(epoch, batch, event))
     capsys.readouterr()
-    assert run(kind) == undisturbed
+    assert run(kind) == undisturbed[kind]
     assert ("going on in epoch" in capsys.readouterr().out) == (epoch > 0 or minutes == 0)
     assert not checkpoints()
 
 
-def test_a_run_may_be_killed_again_and_again(monkeypatch):
-    undisturbed = run("gan")
+def test_a_run_may_be_killed_again_and_again(undisturbed, monkeypatch):
     monkeypatch.setattr(checkpoint, "MINUTES", 0)
     for epoch, batch in ((0, 1), (0, 3), (1, 2), (1, 3), (2, 1), (2, 3)):
         with pytest.raises(KeyboardInterrupt):
             run("gan", Kill(epoch, batch, "after_batch"))
-    assert run("gan") == undisturbed
+    assert run("gan") == undisturbed["gan"]
 
 
 def test_a_run_with_other_settings_does_not_go_on_from_it_and_says_what_differs(capsys):
@@ -168,8 +176,9 @@ def experiment(project: Path, name: str, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["unet", "gan"])
-def test_a_queued_experiment_that_was_killed_goes_on_when_it_is_queued_again(kind, tmp_path, monkeypatch, capsys):
-    undisturbed = run(kind)
+def test_a_queued_experiment_that_was_killed_goes_on_when_it_is_queued_again(
+    undisturbed, kind, tmp_path, monkeypatch, capsys
+):
     first = experiment(tmp_path, "tmp123", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(kind, Kill(1, 1, "after_batch"))
@@ -178,15 +187,14 @@ def test_a_queued_experiment_that_was_killed_goes_on_when_it_is_queued_again(kin
     assert len(checkpoints()) == 1  # where its user looks for it
     experiment(tmp_path, "tmp456", monkeypatch)
     capsys.readouterr()
-    assert run(kind) == undisturbed
+    assert run(kind) == undisturbed[kind]
     assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
     assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_experiments_that_train_the_same_at_the_same_time_neither_fail_nor_spoil_each_others_checkpoints(
-    tmp_path, monkeypatch, capsys
+    undisturbed, tmp_path, monkeypatch, capsys
 ):
-    undisturbed = run("unet")
     monkeypatch.setattr(checkpoint, "MINUTES", 0)
 
     class Another(Callback):
@@ -205,26 +213,24 @@ def test_experiments_that_train_the_same_at_the_same_time_neither_fail_nor_spoil
     results = []
     experiment(tmp_path, "tmp123", monkeypatch)
     results.append(run("unet", Another()))
-    assert results == [undisturbed, undisturbed]
+    assert results == [undisturbed["unet"], undisturbed["unet"]]
     assert "going on in epoch 2/3, after batch 2/4" in capsys.readouterr().out  # it found what the first had saved
     assert not list(tmp_path.rglob("*.pt"))
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_damaged_checkpoint_is_told_and_all_begins_anew(share, capsys):
-    undisturbed = run("unet")
+def test_a_damaged_checkpoint_is_told_and_all_begins_anew(undisturbed, share, capsys):
     with pytest.raises(KeyboardInterrupt):
         run("unet", Kill(2, 1, "after_batch"))
     (path,) = checkpoints()
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    assert run("unet") == undisturbed
+    assert run("unet") == undisturbed["unet"]
     assert f"{path}: damaged, so all begins anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
-def test_a_byte_changed_in_a_checkpoint_is_noticed(share, capsys):
-    undisturbed = run("unet")
+def test_a_byte_changed_in_a_checkpoint_is_noticed(undisturbed, share, capsys):
     with pytest.raises(KeyboardInterrupt):
         run("unet", Kill(2, 1, "after_batch"))
     (path,) = checkpoints()
@@ -233,20 +239,18 @@ def test_a_byte_changed_in_a_checkpoint_is_noticed(share, capsys):
     content = bytearray(path.read_bytes())
     content[largest.header_offset + 200 + int(share * (largest.file_size - 200))] ^= 0x55
     path.write_bytes(content)
-    assert run("unet") == undisturbed
+    assert run("unet") == undisturbed["unet"]
     assert f"{path}: damaged, so all begins anew" in capsys.readouterr().out
 
 
-def test_a_full_disk_stops_the_run_and_it_goes_on_from_the_checkpoint_before(capsys):
-    undisturbed = run("unet")
-
+def test_a_full_disk_stops_the_run_and_it_goes_on_from_the_checkpoint_before(undisturbed, capsys):
     with pytest.raises(KeyboardInterrupt):
         run("unet", Kill(1, 1, "after_batch"))
     with full_disk(100), pytest.raises(OSError, match="File too large") as raised:
         run("unet")
     assert raised.value.strerror == "File too large"  # of which the command makes its line
     capsys.readouterr()
-    assert run("unet") == undisturbed
+    assert run("unet") == undisturbed["unet"]
     assert "going on in epoch 1/3, after batch 4/4" in capsys.readouterr().out
 
 

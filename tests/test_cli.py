@@ -11,7 +11,7 @@ import torch
 from fastai.callback.core import Callback
 from torch import nn
 
-from pipeline import cli
+from pipeline import __main__, cli
 from pipeline.system.errors import PipelineError, Stopped
 from pipeline.training.learner import learner
 from tests.test_training import adam, painter, pair
@@ -61,13 +61,15 @@ def test_an_unknown_role_is_refused_with_the_roles_that_there_are(tmp_path):
         ("report", "run `dvc repro`"),
     ],
 )
-def test_a_stage_before_its_turn_says_what_to_run_first(tmp_path, command, way_out):
-    shutil.copy("params.yaml", tmp_path)
-    failed = run(tmp_path, *command.split())
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("error: ")
-    assert failed.stderr.count("\n") == 1
-    assert way_out in failed.stderr
+def test_a_stage_before_its_turn_says_what_to_run_first(in_folder, monkeypatch, capsys, command, way_out):
+    monkeypatch.setattr(sys, "argv", ["pipeline", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert way_out in said
 
 
 def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path):

@@ -32,7 +32,7 @@ def painter() -> nn.Module:
 
 
 def critic() -> PatchDiscriminator:
-    return PatchDiscriminator(encoder.build("vgg8", channels=1).body, filters=8, downsamplings=1)
+    return PatchDiscriminator(encoder.build("resnet20", channels=1).body, filters=8, downsamplings=1)
 
 
 def pair(count: int = 64, batch_size: int = 4) -> batches.DataLoaders:

@@ -1,8 +1,5 @@
-"""What several processes do together, for the tests: each `run` is called in all of them."""
+"""What several processes do together, for the tests: `run` is called in each of them."""
 
-import os
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from pipeline.measuring import measurements, painting, perceptual
 from pipeline.measuring.results import Measurements
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
-from pipeline.system.errors import PipelineError
 from pipeline.training import batches, checkpoint, muon, precision, processes
 from pipeline.training.learner import seed_everything
 from tests.archives import draw
@@ -136,14 +132,9 @@ def measured() -> tuple[dict[str, painting.Gain], Measurements | None]:
     return gains, measurements.measure(split, paint, judge, 4, published)
 
 
-def run(what: str, folder: Path) -> None:
-    """Do one of the things below in a folder."""
-    torch.set_num_threads(1)
-    globals()[what](folder)
-
-
-def train(folder: Path) -> None:
+def run(folder: Path) -> None:
     """Leave in a file what `three_steps` gives, and what was told of the rest."""
+    torch.set_num_threads(1)
     told = {
         "gone on": {kind: all(processes.gather(killed_and_gone_on(kind))) for kind in ("unet", "gan")},
         "random": len({tuple(numbers) for numbers in processes.gather(torch.rand(4).tolist())}),
@@ -154,23 +145,3 @@ def train(folder: Path) -> None:
     ends = three_steps()
     if processes.first():
         torch.save((ends, told), folder / "ends.pt")
-
-
-def fail(folder: Path) -> None:
-    """The second fails of what a user can mend, while the first waits for it."""
-    if processes.rank() == 1:
-        raise PipelineError("given nothing, allowed: something")
-    processes.gather(None)
-
-
-def die(folder: Path) -> None:
-    """The second is killed while the first waits for it."""
-    if processes.rank() == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    processes.gather(None)
-
-
-def hang(folder: Path) -> None:
-    """Say who is there, and wait, deaf to all."""
-    (folder / f"{processes.rank()}.pid").write_text(str(os.getpid()))
-    time.sleep(600)

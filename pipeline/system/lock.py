@@ -15,6 +15,14 @@ FOLDER = Path("checkpoints")  # of locks, and of what a run that was killed goes
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
+def folder() -> Path:
+    """Where checkpoints lie: in the project, even if it is an experiment's copy that runs, which DVC will remove."""
+    for place in Path.cwd().parents:
+        if place.parts[-3:] == (".dvc", "tmp", "exps"):
+            return place.parents[2] / FOLDER
+    return FOLDER
+
+
 class Held(Exception):
     """Another process has the lock; its process number is the argument, or unknown."""
 

@@ -14,19 +14,11 @@ from fastai.callback.core import Callback, CancelEpochException
 
 from pipeline.system.errors import PipelineError, ran_out_of_memory
 from pipeline.system.files import write_all
-from pipeline.system.lock import FOLDER
+from pipeline.system.lock import folder
 from pipeline.training import identity, processes
 
 MINUTES = 5  # between checkpoints within an epoch
 LOWER = "lower the learning rate in params.yaml"  # the way out where a network gives what is no number
-
-
-def folder() -> Path:
-    """Where checkpoints lie: in the project, even if it is an experiment's copy that runs, which DVC will remove."""
-    for place in Path.cwd().parents:
-        if place.parts[-3:] == (".dvc", "tmp", "exps"):
-            return place.parents[2] / FOLDER
-    return FOLDER
 
 
 class Checkpoint(Callback):

@@ -20,10 +20,9 @@ from torch import distributed
 
 from pipeline.system import environment, files
 from pipeline.system.errors import PipelineError
-from pipeline.system.lock import FOLDER, Held, hold
+from pipeline.system.lock import FOLDER, Held, folder, hold
 from pipeline.system.place import Place
 from pipeline.training import processes
-from pipeline.training.checkpoint import folder
 from pipeline.training.processes import Lost
 
 WAY_OUT = "work in a copy of the project on a local disk"
