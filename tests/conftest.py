@@ -14,7 +14,7 @@ from pipeline.system import environment
 from tests import needs
 
 # They run the whole study, one test after the other: begun last, they would keep one core, and all others would wait.
-LONGEST = "test_study.py", "test_kill.py", "test_study_run.py", "test_wheel.py", "test_tour.py"
+LONGEST = "test_study.py", "test_study_run.py", "test_published.py"
 
 
 def pytest_collection_modifyitems(items):

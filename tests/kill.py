@@ -38,7 +38,7 @@ def tiny(folder: Path) -> dict[str, Any]:
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(folder / f"{number}.png")
     params = small()
-    params |= {"case": "folder"}
+    params |= {"case": "folder", "images": 40}
     params["datasets"]["folder"] = {"path": str(folder), "size": 16}
     for section in params["pretrain"].values():
         section |= {"architecture": "resnet20", "epochs": 20, "batch_size": 4}  # of 32×32, so 16 of these
@@ -72,10 +72,10 @@ def leftovers(project: Project) -> set[str]:
     return found - OUTPUTS - {"data/folder", "metrics/.gitkeep", "plots/.gitkeep"}
 
 
-def start(project: Project) -> subprocess.Popen:
-    """`dvc repro`, in a process group of its own."""
+def start(project: Project, *command: str) -> subprocess.Popen:
+    """A command, `dvc repro` if none is given, in a process group of its own."""
     return subprocess.Popen(
-        ("dvc", "repro"),
+        command or ("dvc", "repro"),
         cwd=project.folder,
         env=project.environment | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -85,10 +85,10 @@ def start(project: Project) -> subprocess.Popen:
     )
 
 
-def undisturbed(project: Project) -> dict[str, float]:
-    """Run the study to its end; how many seconds each stage took, in their order."""
+def undisturbed(project: Project, *command: str) -> dict[str, float]:
+    """Run the study to its end, see `start`; how many seconds each stage took, in their order."""
     began: list[tuple[str, float]] = []
-    running = start(project)
+    running = start(project, *command)
     for line in running.stdout:
         if stage := STAGE.search(line):
             began.append((stage[1], time.monotonic()))
@@ -131,35 +131,38 @@ def kill(project: Project, stage: str, durations: dict[str, float], draw: random
     return f"{signal.Signals(sent).name} in {last[-1]}" + (f" ({from_where})" if from_where else "")
 
 
-def survive(folder: Path, kills: int, seed: int) -> tuple[int, int]:
+def survive(
+    project: Project, expected: dict[str, str], durations: dict[str, float], kills: int, seed: int
+) -> tuple[int, int]:
     """How many kills of so many left nothing but what the undisturbed run has, and how many hit a run that went on.
+
+    Args:
+        project: what is killed.
+        expected: the outputs of the undisturbed run.
+        durations: seconds that each of its stages took.
+        kills: how many.
+        seed: of moments and signals.
 
     Raises:
         AssertionError: the study does not come to its end after them, or to another result.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
     draw = random.Random(seed)
-    projects = [Project(folder / name, tiny(folder / "pictures")) for name in ("undisturbed", "killed")]
-    durations = undisturbed(projects[0])
-    expected = outputs(projects[0])
-    assert expected.keys() == OUTPUTS
-    print("undisturbed:", ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in durations.items()), flush=True)
-
     survived = went_on = 0
     stages = list(durations)
     for number in range(kills):
-        where = kill(projects[1], stages[(2 * number + 1) * len(stages) // (2 * kills)], durations, draw)
-        there = outputs(projects[1])
+        where = kill(project, stages[(2 * number + 1) * len(stages) // (2 * kills)], durations, draw)
+        there = outputs(project)
         whole = all(expected[name] == digest for name, digest in there.items())
         survived += whole
         went_on += GOES_ON in where
         state = f"{len(there)} of {len(expected)} outputs, all whole" if whole else "NOT WHOLE"
         print(f"{number + 1:3}: {where}: {state}", flush=True)
-    undisturbed(projects[1])
-    different = sorted(name for name, digest in outputs(projects[1]).items() if digest != expected[name])
+    undisturbed(project)
+    different = sorted(name for name, digest in outputs(project).items() if digest != expected[name])
     assert not different, f"not as in the undisturbed run: {different}"
-    assert outputs(projects[1]).keys() == OUTPUTS
-    assert not leftovers(projects[1]), leftovers(projects[1])
+    assert outputs(project).keys() == OUTPUTS
+    assert not leftovers(project), leftovers(project)
     return survived, went_on
 
 
@@ -169,8 +172,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0, help="of moments and signals")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        survived, went_on = survive(Path(folder), arguments.kills, arguments.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        projects = [Project(folder / which, tiny(folder / "pictures")) for which in ("undisturbed", "killed")]
+        durations = undisturbed(projects[0])
+        print("undisturbed:", ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in durations.items()), flush=True)
+        survived, went_on = survive(projects[1], outputs(projects[0]), durations, arguments.kills, arguments.seed)
     print(
         f"{survived} of {arguments.kills}: all {len(OUTPUTS)} outputs are those of the undisturbed run, but for seconds"
     )

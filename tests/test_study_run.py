@@ -1,43 +1,56 @@
 """A tiny study through DVC: by hand, killed, gone on with, with a run that fails, and said on a page."""
 
+import os
 import shutil
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import psutil
 import pytest
 import yaml
-from PIL import Image
 
-from tests.archives import draw
-from tests.project import Project, small
+from tests import kill
+from tests.project import OUTPUTS, Project
 
 STUDY = (sys.executable, "-m", "pipeline", "study")
-CELL = ("-S", "case=bare", "-S", "images=20", "-S", "seed=0")
+
+
+class Undisturbed(NamedTuple):
+    """A project whose study was run once, by hand.
+
+    project: its study has three runs: this one, another one, and one that must fail.
+    durations: seconds that each stage took.
+    outputs: their digests.
+    """
+
+    project: Project
+    durations: dict[str, float]
+    outputs: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A project whose study has three runs: one that was made by hand, another one, and one that must fail."""
+def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    for number, picture in enumerate(draw(60, 16, np.random.default_rng(0))[0]):
-        Image.fromarray(picture).save(pictures / f"{number}.png")
-    params = small() | {"case": "folder"}
-    params["cases"]["bare"] = {"target": "folder", "encoder": "none"}
-    params["datasets"]["folder"] = {"path": str(pictures), "size": 16}
-    for section in (*params["pretrain"].values(), params["unet"], params["gan"]):
-        section |= {"epochs": 1, "batch_size": 64}
+    params = kill.tiny(folder / "pictures")
     settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
-    params["study"] = {"seeds": [0], "parts": {"tiny": {"cases": ["bare"], "images": [20], "settings": settings}}}
+    part = {"cases": ["folder"], "images": [params["images"]], "settings": settings}
+    params["study"] = {"seeds": [0], "parts": {"tiny": part}}
     project = Project(folder / "project", params)
-    project.run("dvc", "exp", "run", "--temp", "--name", "by-hand", *CELL)
-    yield project
+    durations = kill.undisturbed(project, "dvc", "exp", "run", "--name", "by-hand")
+    yield Undisturbed(project, durations, kill.outputs(project))
     shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes to kill here")
+def test_a_run_that_is_killed_ends_as_if_it_never_had_been(undisturbed, tmp_path):
+    project, durations, expected = undisturbed
+    assert expected.keys() == OUTPUTS
+    killed = Project(tmp_path, yaml.safe_load((project.folder / "params.yaml").read_text()))
+    survived, _ = kill.survive(killed, expected, durations, kills=3, seed=1)
+    assert survived == 3
 
 
 def kill_in(project, run: str, stage: str) -> None:
@@ -55,19 +68,22 @@ def kill_in(project, run: str, stage: str) -> None:
     running.communicate()
 
 
-def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(project):
+def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(undisturbed):
+    project = undisturbed.project
     lacking = project.run(*STUDY, "run", "--dry")
     assert "3 runs, of which 1 are measured" in lacking
-    assert "tiny-bare-20-plain-seed0" not in lacking
-    assert "tiny-bare-20-other-seed0: less than a minute of training" in lacking
+    assert "tiny-folder-40-plain-seed0" not in lacking
+    assert "tiny-folder-40-other-seed0: less than a minute of training" in lacking
 
-    kill_in(project, "tiny-bare-20-other-seed0", "train_gan")
-    assert "missing" in reported(project)["tiny-bare-20-other-seed0"]
+    kill_in(project, "tiny-folder-40-other-seed0", "train_gan")
+    assert "missing" in reported(project)["tiny-folder-40-other-seed0"]
 
     printed = project.run(*STUDY, "run", succeeds=False)
-    assert "1/2 tiny-bare-20-other-seed0: the U-Net's skill is " in printed
-    assert "2/2 tiny-bare-20-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
-    assert "error: study: 1 of 2 runs failed: tiny-bare-20-patches-seed0: gan.downsamplings: given 5" in printed
+    assert "1/2 tiny-folder-40-other-seed0: the U-Net's skill is " in printed
+    assert (
+        "2/2 tiny-folder-40-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
+    )
+    assert "error: study: 1 of 2 runs failed: tiny-folder-40-patches-seed0: gan.downsamplings: given 5" in printed
     assert "Traceback" not in printed
     assert not list((project.folder / "checkpoints").glob("*.pt"))
 
@@ -75,7 +91,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(pro
     assert table["status"].tolist() == ["measured", "missing", "missing"]
     found = reported(project)
     assert found["by-hand"] == "measured"
-    assert found["tiny-bare-20-patches-seed0"].startswith("failed: gan.downsamplings: given 5")
+    assert found["tiny-folder-40-patches-seed0"].startswith("failed: gan.downsamplings: given 5")
     table = pd.read_csv(project.folder / "metrics/study.csv")
     assert table["status"].tolist() == ["measured", "measured", "failed"]
     first, second = table.to_dict("records")[:2]
@@ -93,12 +109,12 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(pro
     assert pd.read_csv(project.folder / "metrics/study.csv").equals(table)
     assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
 
-    project.run("dvc", "exp", "run", "--queue", "--name", "waits", *CELL, "-S", "gan.l1_weight=30")
+    project.run("dvc", "exp", "run", "--queue", "--name", "waits", "-S", "gan.l1_weight=30")
     params = yaml.safe_load((project.folder / "params.yaml").read_text())
     params["study"]["parts"]["tiny"]["settings"] = {"plain": {}, "queued": {"gan.l1_weight": 30}}
     (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in project.run(*STUDY, "run")
-    assert reported(project)["tiny-bare-20-queued-seed0"] == "queued: in DVC's queue, as waits"
+    assert reported(project)["tiny-folder-40-queued-seed0"] == "queued: in DVC's queue, as waits"
 
 
 def reported(project) -> dict[str, str]:
