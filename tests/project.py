@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
+
+from tests import warm
 
 SOURCES = [
     ".dvc/config",
@@ -64,6 +66,12 @@ class Project:
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         for command in ("git init -q -b main", "git add -A", "git commit -q -m Start"):
             self.run(*command.split())
+
+    def warm(self) -> Self:
+        """Have its commands begin at once, where they can, see `warm`."""
+        if folder := warm.folder():
+            self.environment["PATH"] = f"{folder}{os.pathsep}{self.environment['PATH']}"
+        return self
 
     def run(self, *command: str, succeeds: bool = True) -> str:
         """What a command prints."""

@@ -31,7 +31,7 @@ def project(tmp_path_factory):
     params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
     project = Project(folder / "project", params)
     assert project.stages_run("exp", "run", "--name", "photographs", *PHOTOGRAPHS) == ALL
-    yield project
+    yield project.warm()
     shutil.rmtree(folder)
 
 

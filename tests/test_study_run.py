@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import yaml
 from tests import kill
 from tests.project import OUTPUTS, Project
 
-STUDY = (sys.executable, "-m", "pipeline", "study")
+STUDY = ("python", "-m", "pipeline", "study")
 
 
 class Undisturbed(NamedTuple):
@@ -38,7 +37,7 @@ def undisturbed(tmp_path_factory):
     settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
     part = {"cases": ["folder"], "images": [params["images"]], "settings": settings}
     params["study"] = {"seeds": [0], "parts": {"tiny": part}}
-    project = Project(folder / "project", params)
+    project = Project(folder / "project", params).warm()
     durations = kill.undisturbed(project, "dvc", "exp", "run", "--name", "by-hand")
     yield Undisturbed(project, durations, kill.outputs(project))
     shutil.rmtree(folder)
@@ -48,7 +47,7 @@ def undisturbed(tmp_path_factory):
 def test_a_run_that_is_killed_ends_as_if_it_never_had_been(undisturbed, tmp_path):
     project, durations, expected = undisturbed
     assert expected.keys() == OUTPUTS
-    killed = Project(tmp_path, yaml.safe_load((project.folder / "params.yaml").read_text()))
+    killed = Project(tmp_path, yaml.safe_load((project.folder / "params.yaml").read_text())).warm()
     survived, _ = kill.survive(killed, expected, durations, kills=3, seed=1)
     assert survived == 3
 
@@ -80,9 +79,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
 
     printed = project.run(*STUDY, "run", succeeds=False)
     assert "1/2 tiny-folder-40-other-seed0: the U-Net's skill is " in printed
-    assert (
-        "2/2 tiny-folder-40-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
-    )
+    assert "2/2 tiny-folder-40-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
     assert "error: study: 1 of 2 runs failed: tiny-folder-40-patches-seed0: gan.downsamplings: given 5" in printed
     assert "Traceback" not in printed
     assert not list((project.folder / "checkpoints").glob("*.pt"))
