@@ -13,7 +13,7 @@ from pipeline.datasets import archive
 from pipeline.system import environment
 from tests import needs
 
-# They run the whole study, one test after the other: begun last, they would keep one core, and all others would wait.
+# Begun last, one of them would keep one core, and the other would wait.
 LONGEST = "test_study.py", "test_study_run.py", "test_published.py"
 
 

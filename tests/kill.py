@@ -26,13 +26,12 @@ from PIL import Image
 from tests.archives import draw
 from tests.project import OUTPUTS, Project, small
 
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STAGE = re.compile(r"Running stage '([^']+)'")
 GOES_ON = "going on"  # what a run says first that finds a checkpoint
 
 
 def tiny(folder: Path) -> dict[str, Any]:
-    """The parameters of a study that trains about as long as its stages take to start, and pictures for it."""
+    """The parameters of a study that trains for seconds, and pictures for it."""
     folder.mkdir(exist_ok=True)
     pictures, _ = draw(80, 16, np.random.default_rng(0))
     for number, picture in enumerate(pictures):
@@ -123,7 +122,7 @@ def kill(project: Project, stage: str, durations: dict[str, float], draw: random
         durations[stage] /= 2
         forget(project, stage)
         return kill(project, stage, durations, draw)
-    sent = draw.choice(SIGNALS)
+    sent = draw.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
     os.killpg(running.pid, sent)
     said = running.communicate()[0].splitlines()  # since it was killed
     last = [stage[1] for line in said if (stage := STAGE.search(line))] or [reached[1]]
@@ -147,7 +146,8 @@ def survive(
         AssertionError: the study does not come to its end after them, or to another result.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it
-    draw = random.Random(seed)
+    assert expected.keys() == OUTPUTS
+    draw, durations = random.Random(seed), dict(durations)
     survived = went_on = 0
     stages = list(durations)
     for number in range(kills):

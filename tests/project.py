@@ -54,11 +54,12 @@ class Project:
     """A copy of the project with a git history of its own."""
 
     def __init__(self, folder: Path, params: dict[str, Any]):
-        self.folder = folder
+        self.folder, self.python = folder, sys.executable
         for source in SOURCES:
             place = folder / source
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, place) if Path(source).is_dir() else shutil.copy(source, place)
+            ignore = shutil.ignore_patterns("*.pyc.*")  # which other processes are writing
+            shutil.copytree(source, place, ignore=ignore) if Path(source).is_dir() else shutil.copy(source, place)
         binaries = Path(sys.executable).parent
         person = {f"GIT_{who}_{what}": "a@b.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         cleared = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))}
@@ -70,6 +71,7 @@ class Project:
     def warm(self) -> Self:
         """Have its commands begin at once, where they can, see `warm`."""
         if folder := warm.folder():
+            self.python = str(folder / "python")
             self.environment["PATH"] = f"{folder}{os.pathsep}{self.environment['PATH']}"
         return self
 

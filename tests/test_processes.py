@@ -55,13 +55,13 @@ def test_two_processes_train_as_one_does_and_go_on_as_if_they_never_had_been_kil
 
 def test_what_one_fails_of_is_raised_once_and_ends_all(folder):
     with pytest.raises(PipelineError, match="given nothing, allowed: something"):
-        launch.share(2, "tests.ending", "fail", folder)
+        launch.share(2, "tests.failing", "fail", folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_one_that_is_killed_ends_the_others_with_a_line(folder):
     with pytest.raises(PipelineError, match=r"^one of the processes was ended by signal 9; run the same command again"):
-        launch.share(2, "tests.ending", "die", folder)
+        launch.share(2, "tests.failing", "die", folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -70,7 +70,7 @@ def test_all_end_when_the_process_that_started_them_is_killed(folder):
 from pathlib import Path
 from pipeline.training import launch
 if __name__ == "__main__":
-    launch.share(2, "tests.ending", "hang", Path.cwd())
+    launch.share(2, "tests.failing", "hang", Path.cwd())
 """
     Path("parent.py").write_text(program)
     parent = subprocess.Popen([sys.executable, "parent.py"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

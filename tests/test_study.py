@@ -29,9 +29,9 @@ def project(tmp_path_factory):
         section["architecture"] = "timm/test_resnet"  # small, and so is the U-Net on it
     params["cases"]["larger"] = {"target": "stl10", "encoder": "photos32"}
     params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
-    project = Project(folder / "project", params)
+    project = Project(folder / "project", params).warm()
     assert project.stages_run("exp", "run", "--name", "photographs", *PHOTOGRAPHS) == ALL
-    yield project.warm()
+    yield project
     shutil.rmtree(folder)
 
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from tests import kill
-from tests.project import OUTPUTS, Project
+from tests.project import Project
 
-STUDY = ("python", "-m", "pipeline", "study")
+STUDY = ("-m", "pipeline", "study")
 
 
 class Undisturbed(NamedTuple):
@@ -37,16 +37,15 @@ def undisturbed(tmp_path_factory):
     settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
     part = {"cases": ["folder"], "images": [params["images"]], "settings": settings}
     params["study"] = {"seeds": [0], "parts": {"tiny": part}}
-    project = Project(folder / "project", params).warm()
+    project = Project(folder / "project", params)  # its first run begins as a user's does
     durations = kill.undisturbed(project, "dvc", "exp", "run", "--name", "by-hand")
-    yield Undisturbed(project, durations, kill.outputs(project))
+    yield Undisturbed(project.warm(), durations, kill.outputs(project))
     shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes to kill here")
 def test_a_run_that_is_killed_ends_as_if_it_never_had_been(undisturbed, tmp_path):
     project, durations, expected = undisturbed
-    assert expected.keys() == OUTPUTS
     killed = Project(tmp_path, yaml.safe_load((project.folder / "params.yaml").read_text())).warm()
     survived, _ = kill.survive(killed, expected, durations, kills=3, seed=1)
     assert survived == 3
@@ -55,7 +54,11 @@ def test_a_run_that_is_killed_ends_as_if_it_never_had_been(undisturbed, tmp_path
 def kill_in(project, run: str, stage: str) -> None:
     """Run the study, and end all of it as a power cut does, when that run has come to that stage."""
     running = subprocess.Popen(
-        (*STUDY, "run"), cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        (project.python, *STUDY, "run"),
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     log = project.folder / f"checkpoints/study/{run}.log"
     while not (log.exists() and f"Running stage '{stage}'" in log.read_text()):
@@ -69,7 +72,7 @@ def kill_in(project, run: str, stage: str) -> None:
 
 def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(undisturbed):
     project = undisturbed.project
-    lacking = project.run(*STUDY, "run", "--dry")
+    lacking = project.run(project.python, *STUDY, "run", "--dry")
     assert "3 runs, of which 1 are measured" in lacking
     assert "tiny-folder-40-plain-seed0" not in lacking
     assert "tiny-folder-40-other-seed0: less than a minute of training" in lacking
@@ -77,7 +80,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     kill_in(project, "tiny-folder-40-other-seed0", "train_gan")
     assert "missing" in reported(project)["tiny-folder-40-other-seed0"]
 
-    printed = project.run(*STUDY, "run", succeeds=False)
+    printed = project.run(project.python, *STUDY, "run", succeeds=False)
     assert "1/2 tiny-folder-40-other-seed0: the U-Net's skill is " in printed
     assert "2/2 tiny-folder-40-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
     assert "error: study: 1 of 2 runs failed: tiny-folder-40-patches-seed0: gan.downsamplings: given 5" in printed
@@ -101,7 +104,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     for reference in project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
         if "celery" not in reference:
             project.run("git", "update-ref", "-d", reference)
-    assert "3 runs, of which 2 are measured" in project.run(*STUDY, "run", "--dry")
+    assert "3 runs, of which 2 are measured" in project.run(project.python, *STUDY, "run", "--dry")
     assert reported(project) == found
     assert pd.read_csv(project.folder / "metrics/study.csv").equals(table)
     assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
@@ -110,12 +113,12 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     params = yaml.safe_load((project.folder / "params.yaml").read_text())
     params["study"]["parts"]["tiny"]["settings"] = {"plain": {}, "queued": {"gan.l1_weight": 30}}
     (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in project.run(*STUDY, "run")
+    assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in project.run(project.python, *STUDY, "run")
     assert reported(project)["tiny-folder-40-queued-seed0"] == "queued: in DVC's queue, as waits"
 
 
 def reported(project) -> dict[str, str]:
     """What the report says of each run."""
-    project.run(*STUDY, "report")
+    project.run(project.python, *STUDY, "report")
     table = pd.read_csv(project.folder / "metrics/study.csv", keep_default_na=False)
     return {row["run"]: ": ".join(filter(None, (row["status"], row["note"]))) for row in table.to_dict("records")}

@@ -80,7 +80,7 @@ def _follow(found: np.ndarray, looks: np.ndarray, contrasts: np.ndarray, these: 
     """Note of each of these the first of others that is like it, comes before it, and is no copy, as found so far.
 
     Looks are never closer than coarse ones, orthogonal projections of them, so that what is alike lies in a ball around
-    the coarse look. Both are given in their order.
+    the coarse look. Those of others are in ascending order, so the smallest place is that of the first.
     """
     from scipy.spatial import KDTree  # which takes a while to import
 
@@ -91,7 +91,7 @@ def _follow(found: np.ndarray, looks: np.ndarray, contrasts: np.ndarray, these: 
         block = these[start : start + BLOCK]
         radii = ALIKE * np.sqrt(contrasts[block])
         for index, near in zip(block, tree.query_ball_point(_coarse(looks, block), radii, workers=-1), strict=True):
-            if not near or others[min(near)] >= index:  # so it is with nearly all, and NumPy takes longer to see it
+            if not near or others[min(near)] >= index:  # true of nearly all, and sooner seen than by NumPy
                 continue
             near = others[near]
             near = near[(near < index) & (found[near] == near)]

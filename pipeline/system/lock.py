@@ -1,4 +1,4 @@
-"""One process at a time: one run of a stage in a working folder, one download of a file."""
+"""One process at a time: one run of a stage in a working folder, one download of a file; and where the locks lie."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ FOLDER = Path("checkpoints")  # of locks, and of what a run that was killed goes
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def folder() -> Path:
+def checkpoints() -> Path:
     """Where checkpoints lie: in the project, even if it is an experiment's copy that runs, which DVC will remove."""
     for place in Path.cwd().parents:
         if place.parts[-3:] == (".dvc", "tmp", "exps"):

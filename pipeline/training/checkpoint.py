@@ -14,7 +14,7 @@ from fastai.callback.core import Callback, CancelEpochException
 
 from pipeline.system.errors import PipelineError, ran_out_of_memory
 from pipeline.system.files import write_all
-from pipeline.system.lock import folder
+from pipeline.system.lock import checkpoints
 from pipeline.training import identity, processes
 
 MINUTES = 5  # between checkpoints within an epoch
@@ -44,7 +44,7 @@ class Checkpoint(Callback):
     def __init__(self, stage: str, module: str, settings: Mapping[str, Any], inputs: Iterable[Path]):
         self.stage, self.identity = stage, identity.describe(module, settings, inputs)
         key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.path = folder() / f"{stage}-{key}.pt"
+        self.path = checkpoints() / f"{stage}-{key}.pt"
 
     def before_fit(self) -> None:
         """Look for a checkpoint."""
@@ -147,5 +147,5 @@ class Finite(Callback):
             where = f"epoch {self.epoch + 1}, batch {batch + 1} of {'training' if self.training else 'validation'}"
             raise PipelineError(
                 f"the loss is {self.learn.loss.item()} at {where}; the last checkpoint, if there is one, is kept in "
-                f"{folder()}; {LOWER}"
+                f"{checkpoints()}; {LOWER}"
             )

@@ -20,7 +20,7 @@ from torch import distributed
 
 from pipeline.system import environment, files
 from pipeline.system.errors import PipelineError
-from pipeline.system.lock import FOLDER, Held, folder, hold
+from pipeline.system.lock import FOLDER, Held, checkpoints, hold
 from pipeline.system.place import Place
 from pipeline.training import processes
 from pipeline.training.processes import Lost
@@ -40,7 +40,7 @@ def run(module: str, *arguments: Any) -> None:
     with ExitStack() as held:
         if environment.place:
             held.enter_context(processes.join(environment.place))
-        elif gpus > 1 and folder() != FOLDER:  # an experiment of DVC's queue, of which several may run
+        elif gpus > 1 and checkpoints() != FOLDER:  # an experiment of DVC's queue, of which several may run
             torch.cuda.set_device(held.enter_context(gpu_of_its_own(gpus)))
         elif gpus > 1:
             return share(gpus, module, *arguments)
@@ -60,8 +60,8 @@ def gpu_of_its_own(gpus: int) -> Iterator[int]:
     """
     names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # what they are called, if only some may be used
     names = names[:gpus] if len(names) >= gpus else [str(number) for number in range(gpus)]
-    folder().mkdir(exist_ok=True)
-    locks = [folder() / f"gpu-{platform.node()}-{name.strip()}.lock" for name in names]
+    checkpoints().mkdir(exist_ok=True)
+    locks = [checkpoints() / f"gpu-{platform.node()}-{name.strip()}.lock" for name in names]
     with ExitStack() as held:
         free = next((number for number, lock in enumerate(locks) if _take(lock, held)), None)
         if free is None:
