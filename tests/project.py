@@ -40,7 +40,7 @@ OUTPUTS = {
 def small() -> dict[str, Any]:
     """params.yaml with little to do, on the photographs that installed packages carry; there is no user's folder."""
     params = yaml.safe_load(Path("params.yaml").read_text())
-    params |= {"case": "photos", "images": 240}
+    params |= {"case": "photos", "images": 120}
     for section in params["pretrain"].values():
         section |= {"epochs": 2, "batch_size": 96}
     for section in (params["unet"], params["gan"]):

@@ -1,5 +1,7 @@
 """Which network of a GAN's training is kept, as a fastai callback."""
 
+from functools import cache
+
 import torch
 from fastai.callback.core import Callback
 from scipy.optimize import brentq
@@ -45,8 +47,9 @@ class Selection(Callback):
         self.end = [tensor.clone() for tensor in weights(self.model)]
         self.aim = self.wanted * self._colourfulness(paint=False)
         self.share = 1.0
-        if self._livelier(0) < 0 < self._livelier(1):
-            self.share = brentq(self._livelier, 0, 1, xtol=CLOSE)
+        livelier = cache(self._livelier)  # brentq asks for both ends once more
+        if livelier(0) < 0 < livelier(1):
+            self.share = brentq(livelier, 0, 1, xtol=CLOSE)
         self._mix(self.share)
         print(f"kept: a share of {self.share:.2f} of the last weights, the rest of the first", flush=True)
 
