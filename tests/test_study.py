@@ -22,7 +22,7 @@ def project(tmp_path_factory):
     """The project with params that take seconds, after a run on the photographs that installed packages carry."""
     folder = tmp_path_factory.mktemp("study")
     archive = folder / "stl10.tar.gz"
-    make_stl10(archive, train=60, test=20)
+    make_stl10(archive, train=30, test=20)
 
     params = small()
     for section in params["pretrain"].values():
@@ -100,7 +100,7 @@ def test_another_case_trains_on_its_own_pictures_but_keeps_the_encoder_and_going
     assert compared["metrics/evaluate.json"]["measured_on.pictures"]["new"] == 20
     both = json.loads(on_photographs.run("dvc", "plots", "diff", "photographs", "larger", "--json"))
     assert {"loss", "plots/grid.png"} <= set(both["data"])
-    for images, stages in ((55, {"unlabelled"}), (50, {"unlabelled"}), (120, set())):
+    for images, stages in ((28, {"unlabelled"}), (25, {"unlabelled"}), (120, set())):
         command = "exp", "run", "-S", "case=larger", "-S", f"images={images}"
         assert on_photographs.stages_run(*command, "pretrain", "unlabelled") == stages
     series = {
