@@ -47,6 +47,24 @@ def test_what_else_an_encoder_clearly_changes_is_said_with_the_skill_and_nothing
     assert list(first.differences) == ["unet.skill", "unet.judge_fd"]
 
 
+def test_what_different_judges_say_is_not_compared():
+    base = study({"encoders": part(images=(500,))})
+
+    def made(run):
+        known = run.params.roles().encoder == "cifar10"
+        judge = f"{run.params.seed}{known and run.params.seed == 0}"  # seed 0's was trained once more
+        found = figures(0.2, gan=False, unet=interval("skill", 0.2) | interval("judge_fd", 0.9 if known else 0.5))
+        return experiment(run, found | {"measured_on": {"pictures": 100, "sha256": {"judge": judge}}})
+
+    planned = plan.runs(base)
+    table = Table(records.gather(planned, [made(run) for run in planned], studies.CODE, {}))
+    first, *_ = claims.all_claims(table)
+    assert {name: difference.seeds for name, difference in first.differences.items()} == {
+        "unet.skill": 3,
+        "unet.judge_fd": 2,
+    }
+
+
 def test_an_encoder_is_never_compared_with_random_weights_of_another_architecture():
     parts = {"a": part(("none", "cifar10-imagenet"), (500,))}  # vgg8, and EfficientNet-Lite0
     assert said(by_encoder(none=0.1, imagenet=0.2), parts, kind="encoder or none") == []

@@ -45,7 +45,7 @@ def unet(architecture: str, *, dropout: float = 0) -> BothWays:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
-    resolution that looks at the input again: it would take as long as all that is before it. The painting layer starts
+    resolution that looks at the input again: it would take two thirds of the time once more. The painting layer starts
     near zero, because grey is a better guess than noise.
 
     Args:

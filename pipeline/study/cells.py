@@ -101,8 +101,21 @@ class Table:
         return found._replace(low=max(0, found.low)) if metric in DISTANCES and MINUS not in who else found
 
     def difference(self, first: Cell, second: Cell, who: str, metric: str) -> Interval | None:
-        """A figure of the first cell less that of the second, over the seeds that both have."""
-        return intervals.difference(self.figures(first, who, metric), self.figures(second, who, metric))
+        """A figure of the first cell less that of the second, over the seeds that both have.
+
+        What a judge says counts only of seeds in which both had the same one: trained on another machine it is another.
+        """
+        ours, theirs = self.figures(first, who, metric), self.figures(second, who, metric)
+        if metric.startswith("judge"):
+            theirs = {
+                seed: one for seed, one in theirs.items() if self._judge(first, seed) == self._judge(second, seed)
+            }
+        return intervals.difference(ours, theirs)
+
+    def _judge(self, cell: Cell, seed: int) -> str | None:
+        """The digest of the judge of a run, None if there is no such run."""
+        record = self.runs[cell].get(seed)
+        return record.made.figures["measured_on"]["sha256"].get("judge") if record else None
 
     def alike(self, first: Cell, second: Cell) -> bool:
         """Whether the encoders of two cells have the same architecture, so that they can be compared."""
