@@ -32,8 +32,7 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
     found: dict[tuple[Any, ...], Claim] = {}
     for claim in said:
         cell = claim.cell
-        is_first = cell.setting == table.first_setting(cell.part)
-        if cell.encoder != "none" if claim.kind == "settings" else is_first:
+        if claim.kind == "settings" or cell.setting == table.first_setting(cell.part):
             runs = (record.made.commit for record in table.runs[cell].values())
             found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
     made = [
