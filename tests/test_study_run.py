@@ -51,6 +51,11 @@ def test_a_run_that_is_killed_ends_as_if_it_never_had_been(undisturbed, tmp_path
     assert survived == 3
 
 
+def study(project, *arguments: str, succeeds: bool = True) -> str:
+    """What a command of the study prints."""
+    return project.run(project.python, *STUDY, *arguments, succeeds=succeeds)
+
+
 def kill_in(project, run: str, stage: str) -> None:
     """Run the study, and end all of it as a power cut does, when that run has come to that stage."""
     running = subprocess.Popen(
@@ -72,7 +77,7 @@ def kill_in(project, run: str, stage: str) -> None:
 
 def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(undisturbed):
     project = undisturbed.project
-    lacking = project.run(project.python, *STUDY, "run", "--dry")
+    lacking = study(project, "run", "--dry")
     assert "3 runs, of which 1 are measured" in lacking
     assert "tiny-folder-40-plain-seed0" not in lacking
     assert "tiny-folder-40-other-seed0: less than a minute of training" in lacking
@@ -80,7 +85,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     kill_in(project, "tiny-folder-40-other-seed0", "train_gan")
     assert "missing" in reported(project)["tiny-folder-40-other-seed0"]
 
-    printed = project.run(project.python, *STUDY, "run", succeeds=False)
+    printed = study(project, "run", succeeds=False)
     assert "1/2 tiny-folder-40-other-seed0: the U-Net's skill is " in printed
     assert "2/2 tiny-folder-40-patches-seed0: failed: gan.downsamplings: given 5, allowed for pictures of 16" in printed
     assert "error: study: 1 of 2 runs failed: tiny-folder-40-patches-seed0: gan.downsamplings: given 5" in printed
@@ -104,7 +109,7 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     for reference in project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
         if "celery" not in reference:
             project.run("git", "update-ref", "-d", reference)
-    assert "3 runs, of which 2 are measured" in project.run(project.python, *STUDY, "run", "--dry")
+    assert "3 runs, of which 2 are measured" in study(project, "run", "--dry")
     assert reported(project) == found
     assert pd.read_csv(project.folder / "metrics/study.csv").equals(table)
     assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
@@ -113,12 +118,12 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     params = yaml.safe_load((project.folder / "params.yaml").read_text())
     params["study"]["parts"]["tiny"]["settings"] = {"plain": {}, "queued": {"gan.l1_weight": 30}}
     (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in project.run(project.python, *STUDY, "run")
+    assert "2 runs, of which 1 are measured\n1 wait in DVC's queue" in study(project, "run")
     assert reported(project)["tiny-folder-40-queued-seed0"] == "queued: in DVC's queue, as waits"
 
 
 def reported(project) -> dict[str, str]:
     """What the report says of each run."""
-    project.run(project.python, *STUDY, "report")
+    study(project, "report")
     table = pd.read_csv(project.folder / "metrics/study.csv", keep_default_na=False)
     return {row["run"]: ": ".join(filter(None, (row["status"], row["note"]))) for row in table.to_dict("records")}
