@@ -76,3 +76,16 @@ def test_few_colours_are_enough():
     flat = np.zeros((2, 16, 16, 3), np.uint8)
     flat[0], flat[1] = (200, 30, 30), (30, 30, 200)
     colours.require(flat, "every one")
+
+
+@pytest.mark.parametrize("side", [1, 9, 32, 50])
+def test_a_picture_is_coloured_if_all_pixels_that_are_looked_at_say_so(side):
+    generator = np.random.default_rng(0)
+    strengths = np.linspace(0, 0.5, 41)[:, None, None, None]
+    dyed = 128 + strengths * generator.integers(-50, 51, (41, side, side, 3))
+    beside = dyed.copy()  # with colours in those pixels alone that are not looked at first
+    beside[:, ::2, ::2] = 128
+    pictures = np.concatenate([dyed, beside]).astype(np.uint8)
+    found = colours.are_coloured(pictures)
+    assert found.tolist() == (colours.chroma(pictures) >= colours.LEAST).tolist()
+    assert found.any() and not found.all()

@@ -21,15 +21,18 @@ class Pictures:
     """
 
     def __init__(self, folder: Path, side: int):
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         self._picture = side, side, 3
+        self._bytes = side * side * 3
         self._order: range | np.ndarray = range(0)
 
     def append(self, pictures: np.ndarray) -> None:
         """Add pictures, uint8 (N, side, side, 3), or one."""
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(np.ascontiguousarray(pictures).data)
-        self._order = range(self._file.tell() // np.prod(self._picture, dtype=int))
+        end = self._file.seek(0, os.SEEK_END)
+        left = memoryview(np.ascontiguousarray(pictures)).cast("B")
+        self._order = range((end + len(left)) // self._bytes)
+        while left:  # without a buffer, less may be written than is given
+            left = left[self._file.write(left) :]
 
     def take(self, chosen: np.ndarray, axis: int = 0) -> Self:
         """Some of them, in another order; they stay in the file."""
@@ -49,6 +52,6 @@ class Pictures:
         rows = np.asarray(self._order[chosen], dtype=np.int64)
         pictures = np.empty((len(rows), *self._picture), np.uint8)
         for picture, row in zip(pictures, rows.tolist(), strict=True):
-            self._file.seek(row * picture.nbytes)
+            self._file.seek(row * self._bytes)
             self._file.readinto(picture.data)
         return pictures

@@ -65,8 +65,7 @@ def choose(
 
 
 def _show(picture: np.ndarray) -> Shown:
-    coloured = colours.chroma(picture[None])[0] >= colours.LEAST
-    return Shown(*copies.fingerprint(Image.fromarray(picture)), picture, coloured)
+    return Shown(*copies.fingerprint(Image.fromarray(picture)), picture, colours.are_coloured(picture[None])[0])
 
 
 def _seen(shown: Iterable[Shown]) -> np.ndarray:
