@@ -72,6 +72,29 @@ def test_an_encoder_is_never_compared_with_random_weights_of_another_architectur
     assert len(said(by_encoder(none=0.1, imagenet=0.2), parts, kind="encoder or none")) == 1
 
 
+def test_an_encoder_is_also_compared_with_random_weights_that_learn_at_a_better_rate_of_their_own():
+    fast = {"gan.epochs": 0, "unet.encoder_learning_rate": 0.004}
+    parts = {"encoders": part(images=(500,)), "rates": part(("none",), (500,), fast=fast)}
+
+    def skill(better):
+        def of(run):
+            if run.params.roles().encoder == "cifar10":
+                return 0.2
+            return better if run.params.unet.encoder_learning_rate == 0.004 else 0.1
+
+        return of
+
+    plain, own = said(skill(better=0.15), parts, kind="encoder or none")
+    assert ": vgg8 pretrained on cifar10 (the same) brings 0.100 (0.09" in plain
+    assert own.startswith(
+        "On cifar10 with 500 pictures, random weights learning at 0.004, not 0.0004: vgg8 pretrained "
+    )
+    assert " brings 0.050 (0.04" in own and own.endswith(" of the U-Net's skill, 0.200 instead of 0.150.")
+    assert said(skill(better=0.09), parts, kind="encoder or none") == [plain]  # that rate is no better for them
+    parts["rates"]["settings"] = {"wide": fast | {"unet.dropout": 0.1}}
+    assert said(skill(better=0.15), parts, kind="encoder or none") == [plain]  # not the rate alone
+
+
 def test_no_difference_is_claimed_that_the_pictures_could_have_made():
     (first, *_) = said(by_encoder(cifar10=0.203, none=0.2), kind="encoder or none")
     assert "makes no clear difference: 0.003 (−0.00" in first

@@ -29,7 +29,7 @@ class Pictures:
     def append(self, pictures: np.ndarray) -> None:
         """Add pictures, uint8 (N, side, side, 3), or one."""
         end = self._file.seek(0, os.SEEK_END)
-        left = memoryview(np.ascontiguousarray(pictures)).cast("B")
+        left = np.ascontiguousarray(pictures).data.cast("B")
         self._order = range((end + len(left)) // self._bytes)
         while left:  # without a buffer, less may be written than is given
             left = left[self._file.write(left) :]

@@ -51,16 +51,18 @@ def _brought(table: Table) -> list[Picture]:
         without = cell._replace(encoder="none")
         if cell.setting != table.first_setting(cell.part) or cell == without or not table.alike(cell, without):
             continue
-        if brought := table.difference(cell, without, *claims.SKILL):
-            row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}", {})
-            row.setdefault(", ".join(table.encoders[cell]), brought)
+        for beside, note in ((without, ""), (table.own_rate(without), ",\nat their own rate")):
+            if beside and (brought := table.difference(cell, beside, *claims.SKILL)):
+                row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}{note}", {})
+                row.setdefault(", ".join(table.encoders[cell]), brought)
     if not rows:
         return []
     colours = {", ".join(encoder): table.knowledge.index(encoder.knows) for encoder in table.encoders.values()}
     drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights", colours)
     caption = (
         "What pretraining brings, by what the encoder knows: to the right of 0 it helps. Bars are 95 % intervals; a "
-        "hollow mark is that of one run, whose bar covers the test pictures alone."
+        "hollow mark is that of one run, whose bar covers the test pictures alone. At their own rate: random weights "
+        "that learn faster or slower than pretrained ones, where that was measured and is better for them."
     )
     return [Picture(url(drawn, "svg+xml"), caption)]
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Container, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,8 +123,35 @@ class Table:
 
     def same_unet(self, first: Cell, second: Cell) -> bool:
         """Whether two cells differ in their GANs alone, so that what their U-Nets differ by is chance."""
-        one, other = (next(iter(self.runs[cell].values())).planned for cell in (first, second))
-        return plan.decisive(one) | CHANCE == plan.decisive(other) | CHANCE
+        one, other = (plan.decisive(self._planned(cell)) | CHANCE for cell in (first, second))
+        return one == other
+
+    def own_rate(self, cell: Cell) -> Cell | None:
+        """Random weights like this cell's, in any part, that learn at another rate and come to more skill: the best.
+
+        None if no other rate was measured with one of its seeds, or none does better, or it is frozen.
+        """
+        if not self.encoder_rate(cell):
+            return None
+        alike = [
+            other
+            for other in self.select(target=cell.target, encoder=cell.encoder, images=cell.images)
+            if self.encoder_rate(other) and self._but_for_rate(other) == self._but_for_rate(cell)
+        ]
+        gains = {other: gain.value for other in alike if (gain := self.difference(other, cell, "unet", "skill"))}
+        best = max(gains, key=lambda other: gains[other], default=cell)
+        return best if gains.get(best, 0) > 0 else None
+
+    def encoder_rate(self, cell: Cell) -> float:
+        """At what rate the encoder of a cell learns; 0 if it does not, or nothing of the cell was measured."""
+        return plan.decisive(self._planned(cell))["unet"]["encoder_learning_rate"] if self.runs.get(cell) else 0
+
+    def _but_for_rate(self, cell: Cell) -> dict[str, Any]:
+        content = plan.decisive(self._planned(cell)) | CHANCE
+        return content | {"unet": content["unet"] | {"encoder_learning_rate": 0}}
+
+    def _planned(self, cell: Cell) -> Params:
+        return next(iter(self.runs[cell].values())).planned
 
     def select(self, **wanted: object) -> list[Cell]:
         """The cells that have these values, in the study's order."""

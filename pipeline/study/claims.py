@@ -78,27 +78,36 @@ def _groups(table: Table, part: str) -> list[tuple[str, str, int]]:
 
 
 def _encoder_or_none(table: Table, part: str) -> list[Claim]:
-    """What does each pretrained encoder bring?"""
+    """What does each pretrained encoder bring, also beside random weights that learn at a better rate of their own?"""
     found = []
     for setting, target, images in _groups(table, part):
         without = Cell(part, setting, target, "none", images)
+        faster = table.own_rate(without)
         for cell in table.select(part=part, setting=setting, target=target, images=images):
             if cell.encoder == "none" or not table.alike(cell, without):
                 continue
-            if not (brought := table.difference(cell, without, *SKILL)):
-                continue
-            verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
-            sentence = (
-                f"{where(table, cell)}: {table.encoders[cell]} {verb} {bracketed(brought)} "
-                f"of the U-Net's skill, {_means(table, cell, without)}"
-            )
-            others = {metric: table.difference(cell, without, "unet", metric) for metric in BESIDES}
-            clear = {metric: other for metric, other in others.items() if other and other.sign}
-            if clear:
-                sentence += f", with {listed([_said(metric, other) for metric, other in clear.items()])}"
-            differences = {"unet.skill": brought} | {f"unet.{metric}": other for metric, other in clear.items()}
-            found.append(Claim("encoder or none", cell, "none", differences, f"{sentence}."))
+            found += _brings(table, cell, without, against="none")
+            if faster:
+                rates = f"at {table.encoder_rate(faster):g}, not {table.encoder_rate(without):g}"
+                found += _brings(table, cell, faster, "none, at its own rate", f", random weights learning {rates}")
     return found
+
+
+def _brings(table: Table, cell: Cell, without: Cell, against: str, condition: str = "") -> list[Claim]:
+    """What a pretrained encoder brings beside one of random weights; nothing, if no seed has both."""
+    if not (brought := table.difference(cell, without, *SKILL)):
+        return []
+    verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
+    sentence = (
+        f"{where(table, cell)}{condition}: {table.encoders[cell]} {verb} {bracketed(brought)} "
+        f"of the U-Net's skill, {_means(table, cell, without)}"
+    )
+    others = {metric: table.difference(cell, without, "unet", metric) for metric in BESIDES}
+    clear = {metric: other for metric, other in others.items() if other and other.sign}
+    if clear:
+        sentence += f", with {listed([_said(metric, other) for metric, other in clear.items()])}"
+    differences = {"unet.skill": brought} | {f"unet.{metric}": other for metric, other in clear.items()}
+    return [Claim("encoder or none", cell, against, differences, f"{sentence}.")]
 
 
 def _means(table: Table, cell: Cell, without: Cell) -> str:
