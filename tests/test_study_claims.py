@@ -89,7 +89,8 @@ def test_an_encoder_is_also_compared_with_random_weights_that_learn_at_a_better_
     assert own.startswith(
         "On cifar10 with 500 pictures, random weights learning at 0.004, not 0.0004: vgg8 pretrained "
     )
-    assert " brings 0.050 (0.04" in own and own.endswith(" of the U-Net's skill, 0.200 instead of 0.150.")
+    assert " brings 0.050 (0.04" in own
+    assert own.endswith(" of the U-Net's skill, 0.200 instead of 0.150.")
     assert said(skill(better=0.09), parts, kind="encoder or none") == [plain]  # that rate is no better for them
     parts["rates"]["settings"] = {"wide": fast | {"unet.dropout": 0.1}}
     assert said(skill(better=0.15), parts, kind="encoder or none") == [plain]  # not the rate alone
