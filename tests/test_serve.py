@@ -27,7 +27,7 @@ from pipeline.colouring import colourise_files
 from pipeline.colourise import SIZE
 from pipeline.model_files import saved
 from pipeline.photographs import formats
-from pipeline.serving import files, http, middleware, page, service
+from pipeline.serving import files, http, middleware, service
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.uploads import PREFIX, Uploads
 from pipeline.system.errors import PipelineError
@@ -110,6 +110,8 @@ def test_of_several_photographs_those_that_fail_leave_one_that_is_no_zip(site):
 
 
 def test_when_too_many_wait_it_is_said_which_of_several_are_not_done(tmp_path):
+    from pipeline.serving import page  # which takes seconds
+
     class Full:
         uploads = SimpleNamespace(new=lambda: tmp_path)
 
@@ -127,10 +129,9 @@ def test_when_too_many_wait_it_is_said_which_of_several_are_not_done(tmp_path):
 def test_who_leaves_has_none_of_the_others_painted(site, painter):
     painter.may_go_on.clear()
     session = site.join(site.upload_all(*(("a.jpg", encoded()) for _ in range(3))))
-    with site.client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as stream:
-        lines = stream.iter_lines()
+    with site.client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}):
         while not painter.visitors:
-            next(lines)
+            time.sleep(0.01)
     while session not in painter.left:
         time.sleep(0.01)
     painter.may_go_on.set()

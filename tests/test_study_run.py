@@ -37,9 +37,9 @@ def undisturbed(tmp_path_factory):
     settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
     part = {"cases": ["folder"], "images": [params["images"]], "settings": settings}
     params["study"] = {"seeds": [0], "parts": {"tiny": part}}
-    project = Project(folder / "project", params)  # its first run begins as a user's does
+    project = Project(folder / "project", params).warm()
     durations = kill.undisturbed(project, "dvc", "exp", "run", "--name", "by-hand")
-    yield Undisturbed(project.warm(), durations, kill.outputs(project))
+    yield Undisturbed(project, durations, kill.outputs(project))
     shutil.rmtree(folder)
 
 
