@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipeline.study import cache, claims, page, plan, records
+from pipeline.study import cache, claims, experiments, page, plan, records
 from pipeline.study.cells import Table
 from tests import studies
 from tests.studies import CODE, experiment, figures, part, study
@@ -68,6 +68,21 @@ def test_if_that_is_asked_for_a_run_of_other_code_counts_where_there_is_none_of_
         "",
         "other code: differs in pipeline/a.py, pipeline/evaluate.py",
     ]
+
+
+def test_a_run_with_a_gan_counts_as_that_of_its_unet_alone_too_if_there_is_none():
+    planned = whole, alone = plan.runs(study({"a": part(("1",), (500,), whole={}, alone={"gan.epochs": 0})}, seeds=[0]))
+    made = experiment(whole, figures(0.2))
+    its_unet = experiments.unet_alone(made)
+    first, second = records.gather(planned, [its_unet, made], CODE, {})
+    assert (first.status, second.status, second.planned.gan.epochs) == ("measured", "measured", 0)
+    assert first.made.figures["unet"] == second.made.figures["unet"]
+    of_gans = {"gan", "unet_gain", "gan_minus_unet", "gan_minus_unet_gain"}
+    assert first.made.figures.keys() - second.made.figures.keys() == of_gans
+    own = experiment(alone, figures(0.3, gan=False))
+    assert experiments.unet_alone(own) is None
+    for found in ([its_unet, made, own], [its_unet, own, made]):
+        assert [record.made for record in records.gather(planned, found, CODE, {})] == [made, own]
 
 
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():

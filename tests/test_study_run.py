@@ -20,7 +20,7 @@ STUDY = ("-m", "pipeline", "study")
 class Undisturbed(NamedTuple):
     """A project whose study was run once, by hand.
 
-    project: its study has three runs: this one, another one, and one that must fail.
+    project: its study has four runs: this one, another one, one that must fail, and the U-Net alone.
     durations: seconds that each stage took.
     outputs: their digests.
     """
@@ -35,6 +35,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     params = kill.tiny(folder / "pictures")
     settings = {"plain": {}, "other": {"gan.l1_weight": 20}, "patches": {"gan.downsamplings": 5}}
+    settings["alone"] = {"gan.epochs": 0}  # which is measured with the first
     part = {"cases": ["folder"], "images": [params["images"]], "settings": settings}
     params["study"] = {"seeds": [0], "parts": {"tiny": part}}
     project = Project(folder / "project", params).warm()
@@ -78,7 +79,7 @@ def kill_in(project, run: str, stage: str) -> None:
 def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(undisturbed):
     project = undisturbed.project
     lacking = study(project, "run", "--dry")
-    assert "3 runs, of which 1 are measured" in lacking
+    assert "4 runs, of which 2 are measured" in lacking
     assert "tiny-folder-40-plain-seed0" not in lacking
     assert "tiny-folder-40-other-seed0: less than a minute of training" in lacking
 
@@ -93,12 +94,12 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     assert not list((project.folder / "checkpoints").glob("*.pt"))
 
     table = pd.read_csv(project.folder / "metrics/study.csv")  # as it was before
-    assert table["status"].tolist() == ["measured", "missing", "missing"]
+    assert table["status"].tolist() == ["measured", "missing", "missing", "measured"]
     found = reported(project)
     assert found["by-hand"] == "measured"
     assert found["tiny-folder-40-patches-seed0"].startswith("failed: gan.downsamplings: given 5")
     table = pd.read_csv(project.folder / "metrics/study.csv")
-    assert table["status"].tolist() == ["measured", "measured", "failed"]
+    assert table["status"].tolist() == ["measured", "measured", "failed", "measured"]
     first, second = table.to_dict("records")[:2]
     assert first["measured_on.sha256.unet"] == second["measured_on.sha256.unet"]
     assert first["seconds.train_unet"] == second["seconds.train_unet"]  # trained once, for both
@@ -109,10 +110,10 @@ def test_a_study_is_run_to_its_end_whatever_happens_to_it_and_said_on_a_page(und
     for reference in project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
         if "celery" not in reference:
             project.run("git", "update-ref", "-d", reference)
-    assert "3 runs, of which 2 are measured" in study(project, "run", "--dry")
+    assert "4 runs, of which 3 are measured" in study(project, "run", "--dry")
     assert reported(project) == found
     assert pd.read_csv(project.folder / "metrics/study.csv").equals(table)
-    assert "2 of the 3 runs of the study are measured" in (project.folder / "study.html").read_text()
+    assert "3 of the 4 runs of the study are measured" in (project.folder / "study.html").read_text()
 
     project.run("dvc", "exp", "run", "--queue", "--name", "waits", "-S", "gan.l1_weight=30")
     params = yaml.safe_load((project.folder / "params.yaml").read_text())

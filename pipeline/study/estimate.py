@@ -98,6 +98,7 @@ def clocks(experiment: Experiment) -> dict[str, str]:
     return {
         output["path"]: name
         for name, entry in experiment.stages.items()
+        if not (name == "train_gan" and experiment.unet_alone)
         for output in entry.get("outs", [])
         if output["path"].endswith(SECONDS)
     }

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from pipeline import params
 from pipeline.measuring.report import FIGURES
 from pipeline.params import Params
+from pipeline.study import plan
 from pipeline.system.errors import ParamsError, PipelineError
 
 REFERENCE = re.compile(r"refs/exps/(?P<base>[0-9a-f]{2}/[0-9a-f]{38})/(?P<name>.+)")
@@ -54,6 +55,7 @@ class Experiment:
     problem: why it is no whole run, and has none of these three; or None.
     folder: where it is kept, if it was read from there, see `kept`.
     torch: the version that trained it, if that is kept.
+    unet_alone: whether it is what a run with a GAN has of the U-Net, see `unet_alone`.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Experiment:
     problem: str | None = None
     folder: Path | None = None
     torch: str | None = None
+    unet_alone: bool = False
 
     @cached_property
     def code(self) -> Code:
@@ -124,6 +127,15 @@ def read(name: str, commit: str, baseline: str, when: str, file: Callable[[str],
     except (ValueError, TypeError, AttributeError) as error:
         problem = f"not what this version writes ({error})"
     return Experiment(name, commit, baseline, when, problem=problem)
+
+
+def unet_alone(one: Experiment) -> Experiment | None:
+    """The run without a GAN that a run with one holds, for its U-Net was trained and measured alike; None, if none."""
+    if not one.params or "gan" not in one.figures:
+        return None
+    figures = {who: found for who, found in one.figures.items() if not who.startswith(("gan", "unet_gain"))}
+    alone = plan.override(one.params, {"gan.epochs": 0}, one.name)
+    return replace(one, figures=figures, params=alone, unet_alone=True)
 
 
 def _file(commit: str, path: str) -> bytes:

@@ -31,13 +31,15 @@ CURVE = "plots/unet.csv"
 def all_known() -> list[Experiment]:
     """All experiments, and all kept runs that are none of them, the oldest first; name those that cannot be read.
 
-    An experiment wins over the kept run with the same parameters and code, unless the cache lacks its pictures.
+    An experiment wins over the kept run with the same parameters and code, unless the cache lacks its pictures. Before
+    all of them come the U-Nets alone of those with a GAN.
     """
     made, kept = experiments.read_all(), read_all()
     for one in kept:
         if one.problem:
             print(printable(f"{one.name}: {one.problem}; it counts as not measured"), flush=True)
-    return merged(made, kept)
+    found = merged(made, kept)
+    return [alone for one in found if (alone := experiments.unet_alone(one))] + found
 
 
 def merged(made: Iterable[Experiment], kept: Iterable[Experiment]) -> list[Experiment]:
@@ -60,8 +62,8 @@ def write(one: Experiment) -> None:
 
 
 def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
-    """Path → what writes it, for `write_all`; none if the run is a kept one, or the cache lacks its pictures."""
-    if one.folder or not one.params or not cache.path(one, pictures.NOTED):
+    """Path → what writes it, for `write_all`; none if the run is kept or a part of one, or the cache lacks pictures."""
+    if one.folder or one.unet_alone or not one.params or not cache.path(one, pictures.NOTED):
         return {}
     folder = FOLDER / plan.key(one.params)
     content = {name: experiments.git("show", f"{one.commit}:{path}") for path, name in READ.items()}

@@ -66,9 +66,8 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    keys = {one.commit: plan.key(one.params) for one in found if one.params}
-    last = {keys[one.commit]: one for one in found if one.params and any_code}
-    last |= {keys[one.commit]: one for one in found if one.params and one.code == code}
+    keyed = [(plan.key(one.params), one) for one in found if one.params]
+    last = {key: one for key, one in keyed if any_code} | {key: one for key, one in keyed if one.code == code}
     records = []
     for run in planned:
         if one := last.get(run.key):
@@ -78,14 +77,14 @@ def gather(
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
     shown = {record.experiment.commit for record in records if record.experiment}
     for one in found:
-        if one.commit in shown:
+        if one.commit in shown or one.unet_alone:
             continue
         if not one.params:
             records.append(Record(one.name, NOT_WHOLE, one.problem or "", experiment=one))
         elif one.code != code:
             records.append(Record(one.name, OTHER_CODE, _differs(one, code), one.params, experiment=one))
-        elif last[keys[one.commit]] is not one:
-            records.append(Record(one.name, REPEATED, f"as {last[keys[one.commit]].name}", one.params, experiment=one))
+        elif (latest := last[plan.key(one.params)]) is not one:
+            records.append(Record(one.name, REPEATED, f"as {latest.name}", one.params, experiment=one))
         else:
             records.append(_measured(one, (), code))
     return records
