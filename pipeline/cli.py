@@ -81,10 +81,10 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
 
 def _more_memory(stage: str) -> str:
     """What helps a stage that had not enough."""
-    if stage.startswith("download") or stage == "unlabelled":
-        return "end other programs"
-    section = stage.removeprefix("train-").replace("-", ".")
-    return f"lower {section}.batch_size in params.yaml, or end other programs"
+    if stage.startswith(("train-", "pretrain-", "evaluate")):
+        section = stage.removeprefix("train-").replace("-", ".")
+        return f"lower {section}.batch_size in params.yaml, or end other programs"
+    return "end other programs"
 
 
 @app.command()

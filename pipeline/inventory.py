@@ -23,10 +23,15 @@ def run(params: Params) -> None:
     Raises:
         PipelineError: the case reads the folder, and there is none.
     """
+    content = of(params)
+    write_all({INVENTORY: lambda path: path.write_bytes(content)})
+
+
+def of(params: Params) -> bytes:
+    """What data/inventory.json holds; raises what `run` raises."""
     roles = params.roles()
     content = take(folder.find(params.datasets.folder.path)) if "folder" in (roles.target, roles.encoder) else None
-    text = json.dumps({"folder": content}, indent=2) + "\n"
-    write_all({INVENTORY: lambda path: path.write_bytes(text.encode())})
+    return (json.dumps({"folder": content}, indent=2) + "\n").encode()
 
 
 def take(top: Path) -> dict[str, int | str]:

@@ -139,7 +139,7 @@ class Folder(Section):
 
 
 class Datasets(Section):
-    """Where each data set comes from; what each one is stands in pipeline/datasets/__init__.py."""
+    """Where each data set comes from; what each one is stands in pipeline/datasets/sources.py."""
 
     cifar10: Archive
     stl10: Archive

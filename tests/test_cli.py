@@ -184,9 +184,17 @@ def test_memory_that_runs_out_in_a_callback_is_one_line(error, event, in_folder)
     )
 
 
+def test_a_study_of_which_a_run_lacked_memory_still_says_which(in_folder):
+    line = "study: 1 of 3 runs failed: none-seed0: train-unet: out of memory; lower unet.batch_size in params.yaml"
+    with pytest.raises(PipelineError) as raised, cli._stage("study"):
+        raise PipelineError(line)
+    assert str(raised.value) == line
+
+
 @pytest.mark.parametrize(
     ("stage", "way_out"),
     [
+        ("study-report", "end other programs, and run"),
         ("download-target", "end other programs, and run"),
         ("unlabelled", "end other programs, and run"),
         ("pretrain-judge", "lower pretrain.judge.batch_size in params.yaml, or end"),

@@ -87,6 +87,14 @@ def test_there_is_no_distance_until_there_are_pictures_enough_and_then_it_counts
     assert added == pytest.approx([share * 2 * 3 * 0.3**2 for share in shares], rel=0.01)
 
 
+def test_batches_of_more_pictures_than_averages_are_over_are_the_average(monkeypatch):
+    monkeypatch.setattr(frechet, "PICTURES", 100)
+    loss = alone(far=0.3)
+    for _ in range(3):
+        loss.after_loss()
+    torch.testing.assert_close(loss.averages["real"][0], loss.learn.y.mean(0).double())
+
+
 @pytest.mark.parametrize(("weight", "epochs", "told"), [(1, 1, True), (0, 1, False), (1, 3, False)])
 def test_if_it_never_counted_that_is_said_and_its_cells_are_empty(monkeypatch, capsys, tmp_path, weight, epochs, told):
     monkeypatch.setattr(frechet, "ENOUGH", 16)  # for each of the eight features; an epoch has 64 pictures

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from pipeline.system import lock
@@ -119,6 +120,16 @@ def test_who_a_process_is_says_a_launcher_and_nothing_else(given, place):
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | given
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout == f"{place}\n", done.stderr
+
+
+def test_networks_compute_the_same_when_their_statistics_are_shared():
+    network = timm.create_model("test_efficientnet", num_classes=3).eval()  # whose normalisation has activations in it
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = network(x)
+        shared = processes.with_shared_statistics(network)
+        assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in shared.modules())
+        torch.testing.assert_close(shared(x), expected)
 
 
 def test_with_one_process_all_that_is_shared_is_its_own():

@@ -126,6 +126,17 @@ def test_the_best_encoder_is_named_and_whether_it_is_clearly_ahead():
     assert ": by 0.001 (−0.0" in close
 
 
+def test_which_encoder_is_ahead_is_said_by_the_seeds_that_both_have():
+    def skill(run):
+        if run.params.roles().encoder == "imagenet":
+            return 0.11 if run.params.seed == 0 else None
+        return 0.16 if run.params.seed == 2 else 0.1
+
+    (sentence,) = said(skill, {"stl10": part(("2", "2-high"), (8000,))}, kind="encoder or other")
+    assert ": efficientnet_lite0 pretrained on imagenet (higher resolution) is ahead of vgg8 " in sentence
+    assert ": by 0.010 (0.0" in sentence
+
+
 @pytest.mark.parametrize(
     ("few", "many", "expected"),
     [(0.1, 0.02, "more skill than"), (0.02, 0.1, "less skill than")],

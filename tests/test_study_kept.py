@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -100,7 +101,34 @@ def test_a_run_that_is_there_twice_counts_once_and_the_experiment_wins_while_the
     assert kept.merged(made, kept.read_all()) == made
     (tmp_path / "cache").rename(tmp_path / "gone")
     assert all(one.folder for one in kept.merged(made, kept.read_all()))
-    assert kept.writers(made[0]) == {}  # nothing takes the place of what is kept
+    before = kept_files()
+    kept.write(made[0])
+    assert kept_files() == before  # nothing takes the place of what is kept
+
+
+def kept_files():
+    return {path: path.stat().st_mtime_ns for path in kept.FOLDER.rglob("*")}
+
+
+def test_what_is_kept_already_is_written_again_only_where_it_was_damaged(made):
+    keep(made)
+    before = kept_files()
+    keep(made)
+    assert kept_files() == before
+    (kept.FOLDER / plan.key(made[0].params) / "run.json").write_bytes(b"{")
+    keep(made)
+    assert {path.parent.name for path, when in kept_files().items() if before[path] != when and path.is_file()} == {
+        plan.key(made[0].params)
+    }
+
+
+def test_all_runs_are_in_the_order_in_which_they_ended(made):
+    keep(made[:2])
+    ends = "2026-01-02T03:00:00+00:00", "2026-01-02T03:00:00-05:00"
+    before, after = (replace(one, when=when) for one, when in zip(made[2:], ends, strict=True))
+    assert [one.when for one in kept.merged([after, before], kept.read_all())] == [
+        before.when, made[0].when, made[1].when, after.when
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["run.json", "pictures.npz", "evaluate.json", "lock.yaml", "params.yaml"])
@@ -125,6 +153,14 @@ def test_a_kept_run_is_what_its_parameters_say_whatever_its_folder_is_called(mad
     (one,) = kept.read_all()
     assert one.params == made[0].params
     assert list(finished([one], CODE)) == [plan.key(made[0].params)]
+
+
+@pytest.mark.parametrize(("case", "epochs"), [("1", 6), ("none", 0), ("cifar10-imagenet", 0), ("2", 6)])
+def test_pretraining_takes_time_only_where_an_encoder_is_trained(case, epochs):
+    like = {"pretrain@encoder": {"params": {"params.yaml": {"pretrain.encoder": 0}}}}
+    encoder = BASE.pretrain.encoder.model_dump(mode="json") | {"epochs": 6}
+    base = study({"a": part()}, case=case, pretrain=BASE.pretrain.model_dump(mode="json") | {"encoder": encoder})
+    assert [task.work for task in estimate.tasks(base, like)] == [epochs]
 
 
 def test_work_counts_the_epochs_for_the_pictures_side():

@@ -75,6 +75,7 @@ def test_the_side_that_a_case_gives_counts():
         ({"unet": None}, "study.parts.a.settings.odd: given unet, allowed: names of parameters, such as unet.epochs"),
         ({"unet.dropout.x": 1}, "study.parts.a.settings.odd: given unet.dropout.x, allowed: names of parameters"),
         ({"nothing.epochs": 1}, "study.parts.a.settings.odd: given nothing.epochs, allowed: names of parameters"),
+        ({"unet.epochs.32": 1}, "study.parts.a.settings.odd: given unet.epochs.32, allowed: names of parameters"),
         ({"seed": 1}, "study.parts.a.settings.odd: given seed, allowed: all but case, cases, images, seed, study"),
         ({"study.seeds": 1}, "study.parts.a.settings.odd: given study.seeds, allowed: all but"),
     ],

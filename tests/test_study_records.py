@@ -1,13 +1,17 @@
 """Records of the study's runs, the table that is made of them, and the page: of made-up experiments."""
 
 import base64
+import hashlib
 import json
 import re
+import shutil
 
 import pytest
 
+from pipeline import inventory
 from pipeline.study import cache, claims, experiments, page, plan, records
 from pipeline.study.cells import Table
+from pipeline.study.run import finished
 from tests import studies
 from tests.studies import CODE, experiment, figures, part, study
 
@@ -83,6 +87,38 @@ def test_a_run_with_a_gan_counts_as_that_of_its_unet_alone_too_if_there_is_none(
     assert experiments.unet_alone(own) is None
     for found in ([its_unet, made, own], [its_unet, own, made]):
         assert [record.made for record in records.gather(planned, found, CODE, {})] == [made, own]
+
+
+def test_runs_on_data_that_have_changed_since_do_not_count():
+    planned = plan.runs(study({"a": part(("1", "none"), (500, 8000))}, seeds=[0]))
+    first, second, other, _ = planned
+    old, new = {"data/target": "d1", "data/encoder": "e1"}, {"data/target": "d2", "data/encoder": "e1"}
+    made = [
+        experiment(first, figures(0.2), old, name="old"),
+        experiment(other, figures(0.2), new | {"data/encoder": "e0"}, name="of nothing"),
+        experiment(second, figures(0.3), new, name="new"),
+    ]
+    found = records.gather(planned, made, CODE, {})
+    assert [(record.name, record.status) for record in found if record.status != "missing"] == [
+        ("new", "measured"),
+        ("of nothing", "measured"),
+        ("old", "other data"),
+    ]
+    assert finished(made, CODE).keys() == {second.key, other.key}
+
+
+def test_a_folder_that_has_changed_is_not_measured_any_more(tmp_path, monkeypatch):
+    settings = {"mine": {"datasets.folder.path": str(tmp_path / "mine")}}
+    (run,) = plan.runs(study({"a": part(("folder",), (500,), **settings)}, seeds=[0]))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    digest = hashlib.md5(inventory.of(run.params)).hexdigest()
+    one = experiment(run, figures(0.2), {"data/inventory.json": digest})
+    assert finished([one], CODE).keys() == {run.key}
+    (tmp_path / "mine/new.png").touch()
+    assert not finished([one], CODE)
+    shutil.rmtree(tmp_path / "mine")
+    assert not finished([one], CODE)
 
 
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():

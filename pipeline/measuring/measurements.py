@@ -28,8 +28,8 @@ def measure(
 ) -> Measurements | None:
     """Colour all test pictures, a batch at a time, and measure each; so is `grey`, which paints nothing.
 
-    Several processes share the pictures. All figures lie in files without a name, which go with the arrays, so that
-    memory does not grow with the number of pictures.
+    All figures lie in files without a name, which go with the arrays, so that memory does not grow with the number of
+    pictures. Where several processes share the pictures, the first one holds the figures of all in memory.
 
     Args:
         test: pictures, uint8 (N, H, W, 3), which may be memory-mapped, and labels.

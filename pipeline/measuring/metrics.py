@@ -185,8 +185,8 @@ def frechet_distances(features: np.ndarray, real: np.ndarray) -> np.ndarray:
 
     By the numbers' spread the interval of their mean is that of the distance: each is the distance + the picture's
     influence on it (Hampel 1974), which is how the distance changes as the picture, painted and real, counts more. With
-    the map T that makes Σ₂ of Σ₁ (T Σ₁ T = Σ₂, see `training.frechet.transport`), the derivative of the distance with
-    respect to Σ₁ is 1 − T, and to Σ₂ 1 − T⁻¹.
+    the map T that makes Σ₂ of Σ₁ (T Σ₁ T = Σ₂, see `training.losses.frechet.transport`), the derivative of the
+    distance with respect to Σ₁ is 1 − T, and to Σ₂ 1 − T⁻¹.
 
     Args:
         features: of pictures as they were painted, (N, F), which may be memory-mapped.

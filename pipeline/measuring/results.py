@@ -14,7 +14,7 @@ ManyResults = dict[str, dict[str, np.ndarray]]  # the same for each of several s
 Pairs = Sequence[tuple[str, str]]  # two of the names, of which the second is taken off the first
 
 MINUS = "_minus_"
-DISTANCES = "judge_fd", "judge_fd_hue"  # which are never below 0, whatever their interval says
+DISTANCES = "judge_fd", "judge_fd_hue", "inception_fd"  # which are never below 0, whatever their interval says
 MOST = 10**7  # numbers that are held at once, of float64
 
 

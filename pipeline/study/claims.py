@@ -132,12 +132,14 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
             ahead = table.difference(best, cell, *SKILL) if cell != best else None
             if not ahead:
                 continue
+            first, second = (best, cell) if ahead.value >= 0 else (cell, best)  # of the seeds that both have
+            ahead = table.difference(first, second, *SKILL) or ahead
             verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
             sentence = (
-                f"{where(table, cell)}: {table.encoders[best]} {verb} {table.encoders[cell]}: "
+                f"{where(table, cell)}: {table.encoders[first]} {verb} {table.encoders[second]}: "
                 f"by {bracketed(ahead)} of skill."
             )
-            found.append(Claim("encoder or other", best, cell.encoder, {"unet.skill": ahead}, sentence))
+            found.append(Claim("encoder or other", first, second.encoder, {"unet.skill": ahead}, sentence))
     return found
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.params import Params
 from pipeline.study import cache
@@ -53,9 +53,13 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
             values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
         key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
         given = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
-        epochs = [_at(whole.side(), number) for number in given]
-        work = (epochs[0] if epochs else 1) * values.get("images", 1)
-        return found.setdefault(name, Task(name, key, whole.roles().target, work))
+        role: Literal["target", "encoder"] = "encoder" if name == "pretrain@encoder" else "target"
+        if (data := getattr(whole.roles(), role)) in ("none", "imagenet"):  # of which nothing is trained here
+            work = 0
+        else:
+            epochs = [_at(whole.side(role), number) for number in given]
+            work = (epochs[0] if epochs else 1) * values.get("images", 1)
+        return found.setdefault(name, Task(name, key, data, work))
 
     for name in like:
         visit(name)

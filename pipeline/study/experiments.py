@@ -4,20 +4,20 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline import params
+from pipeline import inventory, params
 from pipeline.measuring.report import FIGURES
 from pipeline.params import Params
 from pipeline.study import plan
 from pipeline.system.errors import ParamsError, PipelineError
 
 REFERENCE = re.compile(r"refs/exps/(?P<base>[0-9a-f]{2}/[0-9a-f]{38})/(?P<name>.+)")
-# Their modules decide no figure but through the data, which has a digest.
+# Their modules decide no figure but through the data, whose digests are compared.
 BEFORE_TRAINING = ("inventory", "download", "unlabelled")
 
 NO_STUDY = {"study": {"seeds": ["0"], "parts": {}}}  # which runs it belonged to, or whether it did, is no matter
@@ -136,6 +136,41 @@ def unet_alone(one: Experiment) -> Experiment | None:
     figures = {who: found for who, found in one.figures.items() if not who.startswith(("gan", "unet_gain"))}
     alone = plan.override(one.params, {"gan.epochs": 0}, one.name)
     return replace(one, figures=figures, params=alone, unet_alone=True)
+
+
+def on_newest_data(found: Sequence[Experiment]) -> list[Experiment]:
+    """Those whose data are as in the last run with the same data sets: not of a folder that has changed since.
+
+    Args:
+        found: whole runs, the oldest first.
+    """
+    kinds = [_kinds_of_data(one) for one in found]
+    newest = {kind: one.output(f"data/{kind[0]}") for one, of_one in zip(found, kinds, strict=True) for kind in of_one}
+    return [
+        one
+        for one, of_one in zip(found, kinds, strict=True)
+        if all(one.output(f"data/{kind[0]}") == newest[kind] for kind in of_one)
+    ]
+
+
+def _kinds_of_data(one: Experiment) -> list[tuple[str, str]]:
+    """For each folder in data/ its name, and what decides what is in it."""
+    assert one.params
+    content = plan.decisive(one.params)
+    target, encoder = (f"{content[role]} {content['datasets'][role]}" for role in ("target", "encoder"))
+    return [("target", target), ("encoder", encoder), ("unlabelled", f"{target} {content['images']}")]
+
+
+def folder_changed(one: Experiment) -> bool:
+    """Whether a run read the user's folder of pictures, and that is another one now, or not there."""
+    assert one.params
+    roles = one.params.roles()
+    if "folder" not in (roles.target, roles.encoder):
+        return False
+    try:
+        return one.output(str(inventory.INVENTORY)) != hashlib.md5(inventory.of(one.params)).hexdigest()
+    except PipelineError:
+        return True
 
 
 def _file(commit: str, path: str) -> bytes:

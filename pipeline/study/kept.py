@@ -8,7 +8,7 @@ the run had when it was written: a later version, with more parameters, may give
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -43,11 +43,11 @@ def all_known() -> list[Experiment]:
 
 
 def merged(made: Iterable[Experiment], kept: Iterable[Experiment]) -> list[Experiment]:
-    """Experiments and kept runs, each run once, the kept ones first."""
+    """Experiments and kept runs, each run once, the oldest first."""
     made, kept = list(made), list(kept)
     whole = [one for one in made if one.params and cache.path(one, pictures.NOTED)]
     kept = [one for one in kept if not any(_same(one, other) for other in whole)]
-    return kept + [one for one in made if not any(_same(one, other) for other in kept)]
+    return sorted([*kept, *(one for one in made if not any(_same(one, other) for other in kept))], key=_when)
 
 
 def _same(first: Experiment, second: Experiment) -> bool:
@@ -57,15 +57,12 @@ def _same(first: Experiment, second: Experiment) -> bool:
 
 
 def write(one: Experiment) -> None:
-    """Write a measured run, all of its files or none."""
-    write_all(writers(one))
-
-
-def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
-    """Path → what writes it, for `write_all`; none if the run is kept or a part of one, or the cache lacks pictures."""
+    """Write a measured run, all of its files or none; not what is kept already, or that of which the cache lacks it."""
     if one.folder or one.unet_alone or not one.params or not cache.path(one, pictures.NOTED):
-        return {}
+        return
     folder = FOLDER / plan.key(one.params)
+    if _read(folder).commit == one.commit:
+        return
     content = {name: experiments.git("show", f"{one.commit}:{path}") for path, name in READ.items()}
     for path in (CURVE, *estimate.clocks(one)):
         if found := cache.path(one, path):
@@ -76,7 +73,7 @@ def writers(one: Experiment) -> dict[Path, Callable[[Path], Any]]:
     about: dict[str, Any] = {"name": one.name, "commit": one.commit, "baseline": one.baseline, "when": one.when}
     about |= {"torch": cache.torch(one), "sha256": {name: _sha256(data) for name, data in content.items()}}
     content[ABOUT] = (json.dumps(about, indent=2) + "\n").encode()
-    return {folder / name: partial(_put, data) for name, data in content.items()}
+    write_all({folder / name: partial(_put, data) for name, data in content.items()})
 
 
 def _put(data: bytes, path: Path) -> None:
@@ -86,7 +83,12 @@ def _put(data: bytes, path: Path) -> None:
 def read_all() -> list[Experiment]:
     """All kept runs, the oldest first; those that are not as they were written say why."""
     found = [_read(folder) for folder in sorted(FOLDER.glob("*")) if folder.is_dir()]
-    return sorted(found, key=lambda one: datetime.fromisoformat(one.when).timestamp() if one.when else 0)
+    return sorted(found, key=_when)
+
+
+def _when(one: Experiment) -> float:
+    """The second at which a run ended, 0 if that cannot be read."""
+    return datetime.fromisoformat(one.when).timestamp() if one.when else 0
 
 
 def _read(folder: Path) -> Experiment:

@@ -3,6 +3,7 @@
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -54,7 +55,7 @@ def build(records: Sequence[Record], table: Table, said: Sequence[Claim], study:
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         gan=any("gan" in record.made.figures for record in measured),
         elsewhere=_elsewhere(measured),
-        ended=sorted(record.made.when for record in measured),
+        ended=sorted((record.made.when for record in measured), key=datetime.fromisoformat),
         trained=_trained_with(measured),
     )
 

@@ -80,7 +80,7 @@ def override(base: Params, values: Mapping[str, Any], where: str) -> Params:
         place: Any = content
         for section in sections:
             place = place.get(section) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or _is_section(place.get(last)):
+        if not _is_section(place) or _is_section(place.get(last)):
             raise ParamsError(f"{where}: given {name}, allowed: names of parameters, such as unet.epochs")
         place[last] = value
     return params.check(content, where)

@@ -8,12 +8,12 @@ import pandas as pd
 
 from pipeline.params import Params
 from pipeline.study import estimate, plan
-from pipeline.study.experiments import Code, Experiment, differences
+from pipeline.study.experiments import Code, Experiment, differences, on_newest_data
 from pipeline.study.plan import Place, Run
 
 MEASURED, MISSING, FAILED, QUEUED = "measured", "missing", "failed", "queued"
 DATA = ("target", "unlabelled", "encoder")
-OTHER_CODE, REPEATED, NOT_WHOLE = "other code", "repeated", "not whole"
+OTHER_CODE, OTHER_DATA, REPEATED, NOT_WHOLE = "other code", "other data", "repeated", "not whole"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    keyed = [(plan.key(one.params), one) for one in found if one.params]
-    last = {key: one for key, one in keyed if any_code} | {key: one for key, one in keyed if one.code == code}
+    counting = on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
+    keyed = [(plan.key(one.params), one) for one in counting if one.params]
+    last = dict(keyed) | {key: one for key, one in keyed if one.code == code}
     records = []
     for run in planned:
         if one := last.get(run.key):
@@ -76,6 +77,7 @@ def gather(
             status, note = lacking.get(run.key, (MISSING, ""))
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
     shown = {record.experiment.commit for record in records if record.experiment}
+    of_these_data = {id(one) for one in counting}
     for one in found:
         if one.commit in shown or one.unet_alone:
             continue
@@ -83,6 +85,8 @@ def gather(
             records.append(Record(one.name, NOT_WHOLE, one.problem or "", experiment=one))
         elif one.code != code:
             records.append(Record(one.name, OTHER_CODE, _differs(one, code), one.params, experiment=one))
+        elif id(one) not in of_these_data:
+            records.append(Record(one.name, OTHER_DATA, "its data sets have changed since", one.params, experiment=one))
         elif (latest := last[plan.key(one.params)]) is not one:
             records.append(Record(one.name, REPEATED, f"as {latest.name}", one.params, experiment=one))
         else:

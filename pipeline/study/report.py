@@ -1,8 +1,6 @@
 """Gather all experiments into metrics/study.csv and say what they say together, on one page."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,7 +18,7 @@ RUNS, SAID, PAGE = Path("metrics/study.csv"), Path("metrics/study_claims.csv"), 
 def report(any_code: bool = False) -> None:
     """Write metrics/study.csv (a row a run), metrics/study_claims.csv (a row a sentence) and study.html, all or none.
 
-    With them it writes what is kept of each measured run of the study.
+    Before them it writes what is kept of each measured run of the study.
 
     Args:
         any_code: see `records.gather`.
@@ -49,13 +47,14 @@ def report(any_code: bool = False) -> None:
     runs = records.table(gathered, base)
     sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
     content = page.build(gathered, table, said, base.study, notes)
+    for record in _counted(gathered):
+        kept.write(record.made)
     write_all(
         {
             RUNS: lambda path: runs.to_csv(path, index=False, lineterminator="\n"),
             SAID: lambda path: sentences.to_csv(path, index=False, lineterminator="\n"),
             PAGE: lambda path: path.write_bytes(content.encode()),
         }
-        | _to_keep(gathered)
     )
     for claim in said:
         print(printable(claim.sentence))
@@ -71,11 +70,6 @@ def _named(modules: list[str]) -> str:
 def _counted(gathered: list[Record]) -> list[Record]:
     """The measured runs of the study."""
     return [record for record in gathered if record.status == records.MEASURED and record.places]
-
-
-def _to_keep(gathered: list[Record]) -> dict[Path, Callable[[Path], Any]]:
-    """What writes the files that are kept of each measured run of the study."""
-    return {path: write for one in _counted(gathered) for path, write in kept.writers(one.made).items()}
 
 
 def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:

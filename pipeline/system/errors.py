@@ -15,10 +15,14 @@ def printable(text: object) -> str:
 
 
 def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that there was not enough memory, of the machine or of a device."""
+    """Whether an error, or one that led to it, says that there was not enough memory, of the machine or of a device.
+
+    What a PipelineError says, such as of another command, is for the user.
+    """
     while error:
         no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
-        if no_memory or isinstance(error, MemoryError) or MEMORY.search(str(error)):
+        says_so = not isinstance(error, PipelineError) and MEMORY.search(str(error))
+        if no_memory or isinstance(error, MemoryError) or says_so:
             return True
         error = error.__cause__ or error.__context__
     return False

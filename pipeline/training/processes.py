@@ -176,11 +176,18 @@ def parallel(network: nn.Module, share: float) -> nn.Module:
     if count() == 1:
         return network
     if next(network.parameters()).is_cuda:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = with_shared_statistics(network)
     # Batch statistics that are sent in forward would spoil a backward pass through two of them.
     shared = DistributedDataParallel(network, forward_sync_buffers=False)
     shared.register_comm_hook(share, _weighted_sum)
     return shared
+
+
+def with_shared_statistics(network: nn.Module) -> nn.Module:
+    """The network with batch normalisation that sees the pictures of all processes."""
+    from timm.layers import convert_sync_batchnorm  # torch's own would take from timm's layers their activations
+
+    return convert_sync_batchnorm(network)
 
 
 def _weighted_sum(share: float, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:

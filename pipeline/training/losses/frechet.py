@@ -102,9 +102,10 @@ class FrechetLoss(Callback):
         self.seen += count
         for name, features in batch.items():
             x = features.cpu().double()  # float32 is too coarse for roots, and not every device has more
-            new = [processes.mean(part, share) for part in (x.mean(0), x.T @ x / len(x))]
+            new = [processes.mean(average, share) for average in (x.mean(0), x.T @ x / len(x))]
             old = self.averages.get(name, new)
-            self.averages[name] = [a.lerp(b, count / min(self.seen, PICTURES)) for a, b in zip(old, new, strict=True)]
+            part = min(1, count / min(self.seen, PICTURES))
+            self.averages[name] = [a.lerp(b, part) for a, b in zip(old, new, strict=True)]
 
     def _update_map(self) -> None:
         means, covariances = {}, {}
