@@ -204,7 +204,7 @@ def export(
     model: Annotated[
         str | None, typer.Option(help="unet, gan or the path of a .safetensors file; by default unet.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The ONNX file; by default beside the model.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=named, help="The ONNX file; by default beside the model.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that export did not write, too.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Weights of 16 bits: a file half as large.")] = False,
     gain: Annotated[float, typer.Option(min=0.1, max=10, help="What the colours are multiplied by.")] = 1,

@@ -42,6 +42,8 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
     """
     path = find_model("unet" if model is None else model)
     out = out or path.with_suffix(".onnx")
+    if out.suffix != ".onnx":
+        raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")
     card = out.with_name(f"{out.name}.md")
     with _writing(out):
         _check(path, out, card, force)
@@ -74,10 +76,8 @@ def _check(model: Path, out: Path, card: Path, force: bool) -> None:
     """See that nothing is lost if the files are written.
 
     Raises:
-        PipelineError: `out` has another name than that of an ONNX file, or something is there that is not export's.
+        PipelineError: something is there that is not export's.
     """
-    if out.suffix != ".onnx":
-        raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")
     for file, is_ours in ((out, metadata.is_sealed), (card, model_card.is_sealed)):
         if not file.exists():
             continue

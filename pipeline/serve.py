@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,8 @@ def find(model: str | None) -> dict[str, Path]:
 
     path = find_model(model)
     first = {path.stem: path}
-    return first | models() | first
+    runs = {".onnx", ".safetensors"} if find_spec("torch") else {".onnx"}
+    return first | {name: other for name, other in models().items() if other.suffix in runs} | first
 
 
 def make_app(names: Sequence[str], painter: "Painter", uploads: "Uploads", host: str, url: str | None) -> "ASGIApp":

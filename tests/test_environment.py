@@ -103,6 +103,7 @@ print(Path.home())
 
 def test_a_home_that_can_be_written_is_the_users_and_so_is_how_the_network_is_reached(tmp_path):
     given = {"HOME": str(tmp_path), "HTTPS_PROXY": "http://proxy.example", "REQUESTS_CA_BUNDLE": "ours.pem"}
+    given |= {"HF_ENDPOINT": "https://hub.example", "SYSTEMROOT": "C:/Windows"}  # without which it opens no socket
     program = f"""
 import os
 from pipeline.system import environment

@@ -73,7 +73,9 @@ def test_a_gain_multiplies_colours_and_the_card_says_so(exported, tmp_path):
     l = np.random.default_rng(1).uniform(-1, 1, (1, 1, 40, 64)).astype(np.float32)  # noqa: E741
     strong, plain = (inference.load(path)(l) for path in (tmp_path / "strong.onnx", exported / "unet.onnx"))
     np.testing.assert_allclose(strong, 1.5 * plain, atol=1e-5)
-    assert "its colours then multiplied by 1.5" in (tmp_path / "strong.onnx.md").read_text()
+    card = (tmp_path / "strong.onnx.md").read_text()
+    assert "its colours then multiplied by 1.5" in card
+    assert "None: it was not measured with its colours multiplied." in card
 
 
 def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
@@ -150,7 +152,8 @@ def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_pat
     model = str(exported / "unet.safetensors")
     assert "there is no pix2pix" in refusal(export.run, "pix2pix", None)
     assert "given a model that is a classifier" in refusal(export.run, str(judge), None)
-    assert "allowed: .onnx" in refusal(export.run, model, tmp_path / "unet.pth")
+    for out in (tmp_path / "unet.pth", Path(), Path("/")):
+        assert "allowed: .onnx" in refusal(export.run, model, out)
     (tmp_path / "file").write_text("")
     assert "give a file that can be written" in refusal(export.run, model, tmp_path / "file" / "x.onnx")
     assert sorted(files(tmp_path)) == ["file", "judge.safetensors"]

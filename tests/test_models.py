@@ -3,17 +3,18 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pipeline.model_files import metadata, saved
+from pipeline.model_files import inference, metadata, saved
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 from pipeline.system.errors import PipelineError
-from tests.painters import CLASSIFIER, COLOURISER
+from tests.painters import CLASSIFIER, COLOURISER, tinting
 
 
 def test_a_colouriser_is_rebuilt_from_its_file_alone(tmp_path):
@@ -212,3 +213,15 @@ saved.save(Path(sys.argv[1]), Classifier("resnet20", 3, 2), **CLASSIFIER)
     torch.manual_seed(0)
     saved.save(here, Classifier("resnet20", 3, 2), **CLASSIFIER)
     assert there.read_bytes() == here.read_bytes()
+
+
+def test_a_device_that_onnxruntime_cannot_use_is_the_cpu_or_refused_where_it_was_asked_for(tmp_path, monkeypatch):
+    path = tmp_path / "tint.onnx"
+    path.write_bytes(tinting(20, 30))
+    there = [inference.PROVIDERS["cuda"], inference.PROVIDERS["cpu"]]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)  # as built for GPUs, without a driver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert inference.load(path).device == "cpu"
+        with pytest.raises(PipelineError, match=r"^--device cuda: onnxruntime knows it, but cannot use it here"):
+            inference.load(path, "cuda")

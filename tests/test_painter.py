@@ -44,6 +44,15 @@ def paints_on(paints, photograph):
         return result.size == (256, 256) and result.mode == "RGB"
 
 
+def test_a_model_for_which_a_library_is_missing_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    (tmp_path / "unet.safetensors").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PipelineError, match="torch") as raised:
+        Painter({"unet": tmp_path / "unet.safetensors"})
+    assert "\n" not in str(raised.value)
+
+
 def test_a_photograph_and_the_small_copies_that_are_shown(paints, photograph):
     paths = paint(paints, photograph)
     assert {name: Path(path).name for name, path in paths.items()} == {

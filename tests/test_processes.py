@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 
+from pipeline.networks.generator import unet
 from pipeline.system import lock
 from pipeline.system.environment import first_host
 from pipeline.system.errors import PipelineError
@@ -122,6 +123,20 @@ def test_who_a_process_is_says_a_launcher_and_nothing_else(given, place):
     assert done.stdout == f"{place}\n", done.stderr
 
 
+def test_one_process_of_a_launcher_may_share_its_work_with_others_that_it_starts():
+    program = """
+import os, subprocess, sys
+from pipeline.system import environment
+environment.settle()
+again = "from pipeline.system import environment as e; e.settle(); print(e.place)"
+subprocess.run([sys.executable, "-c", again])
+"""
+    given = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | given
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.stdout == "None\n", done.stderr
+
+
 def test_networks_compute_the_same_when_their_statistics_are_shared():
     network = timm.create_model("test_efficientnet", num_classes=3).eval()  # whose normalisation has activations in it
     x = torch.rand(2, 3, 64, 64)
@@ -130,6 +145,15 @@ def test_networks_compute_the_same_when_their_statistics_are_shared():
         shared = processes.with_shared_statistics(network)
         assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in shared.modules())
         torch.testing.assert_close(shared(x), expected)
+
+
+def test_a_unet_whose_statistics_are_shared_still_has_its_skips():
+    network = unet("timm/mobilenetv3_small_050").eval()  # of which one comes out of a normalisation
+    torch.nn.init.normal_(network.layers[-1][0].weight)
+    x = torch.rand(2, 1, 64, 64)
+    with torch.inference_mode():
+        expected = network(x)
+        torch.testing.assert_close(processes.with_shared_statistics(network)(x), expected)
 
 
 def test_with_one_process_all_that_is_shared_is_its_own():

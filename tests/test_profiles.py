@@ -72,6 +72,17 @@ def test_the_gamma_of_a_png_is_heeded_where_there_is_no_profile():
             tones.understand(Image.open(png((16, 16), 8, 0, rows, gAMA=struct.pack(">I", gamma))))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "LAB"])
+@pytest.mark.parametrize("gamma", [None, 1.8])
+def test_what_is_understood_once_stays_as_it_is(mode, gamma):
+    picture = Image.new(mode, (4, 4), "gray" if mode == "L" else (100, 120, 90, 20)[: len(mode)])
+    if mode in ("RGB", "L"):
+        picture.info |= {"gamma": 1 / gamma} if gamma else {"icc_profile": grey_profile(1.8)}
+    once = tones.to_rgb(tones.understand(picture))
+    again = tones.to_rgb(tones.understand(once))
+    assert once.getpixel((0, 0)) == again.getpixel((0, 0))
+
+
 def cut(profile):
     return profile[: len(profile) // 2]
 

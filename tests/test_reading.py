@@ -32,3 +32,9 @@ def test_reasons_are_one_line():
     assert reading.reason(PermissionError(13, "Permission denied", "a.jpg")) == "Permission denied"
     assert reading.reason(ValueError("one\n  two")) == "one two"
     assert reading.reason(ValueError()) == "ValueError"
+
+
+def test_who_lets_pillow_read_any_size_may_read_here_too(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert reading.read(tmp_path / "a.png").pages[0].opaque.size == (8, 4)

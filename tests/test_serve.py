@@ -514,6 +514,11 @@ def trained(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_without_torch_the_models_are_those_that_need_none(trained, monkeypatch):
+    monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    assert serve.find("photograph") == colourise_files.INCLUDED
+
+
 def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained):
     unet, gan = (Path(f"models/{name}.safetensors") for name in ("unet", "gan"))
     assert serve.find(None) == {"unet": unet} | colourise_files.INCLUDED

@@ -19,7 +19,6 @@ from tqdm import tqdm
 from pipeline.colouring import destinations
 from pipeline.colouring.destinations import Plan
 from pipeline.colourise import VERSION, Colouriser, compare
-from pipeline.model_files import inference
 from pipeline.model_files.inference import INCLUDED
 from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
@@ -161,14 +160,13 @@ def load_painter(how: How) -> Painter:
     if how.compared and how.model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
     paths = [find_model(name) for name in (MODELS if how.compared else (how.model,))]
-    device = inference.pick(paths[0], how.device)
-    colourisers = [Colouriser.load(path, how.size, how.strength, device) for path in paths]
+    colourisers = [Colouriser.load(path, how.size, how.strength, how.device) for path in paths]
     size, shape = colourisers[0].size, colourisers[0].network.shape
     if shape and how.size not in (None, size):
         raise PipelineError(f"--size {how.size}: {paths[0]} sees all pictures at {shape[1]}×{shape[0]}; leave it out")
     models = tuple(map(sha256, paths))
     made = Made(source="", models=models, size=size, version=VERSION, compared=how.compared, strength=how.strength)
-    told = f"on {device}, by {' and '.join(map(_called, paths))}"
+    told = f"on {colourisers[0].network.device}, by {' and '.join(map(_called, paths))}"
     if how.compared:
         return Painter(lambda page: compare(page, *colourisers), made, told)
     return Painter(lambda page: colourisers[0].paint([page])[0], made, told)

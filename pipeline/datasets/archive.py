@@ -122,7 +122,7 @@ def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
             return _download(_on_hub(parts.path), archive, stored)
         case "file":
             return _local(Path(url2pathname(parts.path)), archive)
-        case "":
+        case scheme if len(scheme) < 2:  # a letter is a drive of Windows
             return _local(Path(url), archive)
         case scheme:
             raise _Unusable(f"{scheme} is not supported, give http, https, hub, file or a path")

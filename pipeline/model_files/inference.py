@@ -1,7 +1,7 @@
 """The file of a model → a function of arrays. torch is imported for its own files alone: it takes seconds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,12 @@ class Network:
 
     paint: what it makes of lightness.
     shape: height and width in pixels of what it sees, if that is always the same.
+    device: where it computes.
     """
 
     paint: Paint
     shape: tuple[int, int] | None = None
+    device: str = "cpu"
 
     def __call__(self, l: np.ndarray) -> np.ndarray:  # noqa: E741
         """See `Paint`; height and width are those of `shape`, if there is one."""
@@ -54,8 +56,19 @@ def load(path: Path, device: str | None = None) -> Network:
     Raises:
         PipelineError: there is no such file, it is not a model, or it is the judge or an encoder; or no such device.
     """
-    device = pick(path, device)
-    return _load_onnx(path, device) if path.suffix == ".onnx" else _load_safetensors(path, device)
+    there = pick(path, device)
+    if path.suffix != ".onnx":
+        return _load_safetensors(path, there)
+    try:
+        return _load_onnx(path, there)
+    except _Unusable:
+        if device is None:
+            return _load_onnx(path, "cpu")
+        raise PipelineError(f"--device {device}: onnxruntime knows it, but cannot use it here, allowed: cpu") from None
+
+
+class _Unusable(Exception):
+    """A device that onnxruntime was built for, but whose libraries or driver are not there."""
 
 
 def pick(path: Path, device: str | None = None) -> str:
@@ -102,7 +115,7 @@ def _load_safetensors(path: Path, device: str) -> Network:
         with alone:
             return network(torch.from_numpy(l).to(device)).cpu().numpy()
 
-    return _ours(paint, about)
+    return _ours(paint, about, device)
 
 
 def _load_onnx(path: Path, device: str) -> Network:
@@ -110,15 +123,15 @@ def _load_onnx(path: Path, device: str) -> Network:
     session = _start(content, path, device)
     about = session.get_modelmeta().custom_metadata_map
     if metadata.KEY not in about and [one.name for one in session.get_inputs()] != ["l"]:
-        return _ddcolor(session, path)
+        return replace(_ddcolor(session, path), device=device)
     metadata.check_seal(content, path)
     about = metadata.decode(about, path, "colouriser")
-    return _ours(lambda l: _run(session, {"l": l}, "ab", path), about)  # noqa: E741
+    return _ours(lambda l: _run(session, {"l": l}, "ab", path), about, device)  # noqa: E741
 
 
-def _ours(paint: Paint, about: dict[str, Any]) -> Network:
+def _ours(paint: Paint, about: dict[str, Any], device: str) -> Network:
     """A model of this project, which is shown the tones that it knows."""
-    return Network(levels.shown(paint, levels.Tones(**about["tones"])))
+    return Network(levels.shown(paint, levels.Tones(**about["tones"])), device=device)
 
 
 def _ddcolor(session: "InferenceSession", path: Path) -> Network:
@@ -168,16 +181,20 @@ def _start(content: bytes, path: Path, device: str) -> "InferenceSession":
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(path.absolute() / "none")
     )
+    providers = list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
     try:
-        return onnxruntime.InferenceSession(
-            content, options, list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
-        )
+        session = onnxruntime.InferenceSession(content, options, providers, enable_fallback=0)
     except Exception as error:  # of a dozen kinds, which have no more than this in common
         if "External data" in str(error):
             raise PipelineError(
                 f"{path}: its weights are in another file; save all in one, as by onnx.save(onnx.load(…), …) in Python"
             ) from None
+        if device != "cpu":
+            raise _Unusable from None
         raise metadata.not_a_model(path, error) from None
+    if PROVIDERS[device] not in session.get_providers():  # it passes over those that it cannot load
+        raise _Unusable
+    return session
 
 
 def _run(session: "InferenceSession", given: dict[str, np.ndarray], made: str, path: Path) -> np.ndarray:

@@ -69,7 +69,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
         how="trained with an L1 loss" + _then(stages.get("gan")) + _times(about.get("gain", 1)),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
-        figures=_figures(path),
+        figures=_figures(path) if about.get("gain", 1) == 1 else UNMEASURED,
         difference=difference,
         licences="\n".join(
             f"- {name}: {LICENCES[name]}" for name in sorted({about["data"], about["encoder"]} & LICENCES.keys())
@@ -87,6 +87,9 @@ def is_sealed(content: bytes) -> bool:
     """Whether a page is as it was sealed: nobody has changed it."""
     page = content.rpartition(SEAL.encode())[0].decode(errors="replace")
     return content == seal(page).encode()
+
+
+UNMEASURED = "None: it was not measured with its colours multiplied."
 
 
 def _then(gan: Mapping[str, Any] | None) -> str:

@@ -63,7 +63,7 @@ def read(
     """
     with io.BytesIO(given) if isinstance(given, bytes) else formats.open_file(given) as file:
         kind = formats.check(file, "" if isinstance(given, bytes) else given.suffix)
-        most = most or 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        most = most or (2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else sys.maxsize)
         try:
             return pages.read(file, kind, smallest, most)
         except UnidentifiedImageError:

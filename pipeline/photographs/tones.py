@@ -44,7 +44,13 @@ def understand(picture: Image.Image, stored: samples.Stored | None = None) -> Se
     if picture.getexif().get(ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     opaque, alpha = _split(picture, stored)
-    return Seen(profiles.to_srgb(opaque, profiles.find(picture.info)), alpha)
+    if profile := profiles.find(picture.info):
+        opaque = profiles.to_srgb(opaque, profile)
+        for heeded in ("icc_profile", "gamma"):  # of which a copy would say that they are still to be heeded
+            opaque.info.pop(heeded, None)
+    else:
+        opaque = profiles.to_srgb(opaque, None)
+    return Seen(opaque, alpha)
 
 
 def _split(picture: Image.Image, stored: samples.Stored) -> tuple[Image.Image, Image.Image | None]:

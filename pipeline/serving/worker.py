@@ -26,6 +26,7 @@ from pipeline.model_files.inference import Network
 from pipeline.photographs import formats, reading, tones, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.xmp import Made
+from pipeline.system import environment
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256
 
@@ -67,6 +68,9 @@ def main() -> None:
         models = {name: Model.load(Path(path)) for name, path in json.loads(lines.get()).items()}
     except PipelineError as error:
         _say(answers, refusal=str(error))
+        return
+    except ImportError as error:  # torch, which .safetensors files need and the page does not
+        _say(answers, refusal=environment.import_failure(error) or str(error))
         return
     _say(answers)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # readers of pictures complain there, in the words of the picture

@@ -1,9 +1,9 @@
 """What a process finds around it: settings of libraries, folders, streams, signals, made such that any command can run.
 
 The rule: what a command does is set by params.yaml and its own options. So settings of the libraries that we build on
-do not come in from environment variables. The user's are where things are (COLOURGAN_CACHE, HOME, TMPDIR, XDG_*), how
-the network is reached (proxies, certificates), how a terminal shows things, and which processors are used. A
-launcher's say that this process is one of several.
+do not come in from environment variables. The user's are where things are (COLOURGAN_CACHE, HOME, HF_ENDPOINT, TMPDIR,
+XDG_*), how the network is reached (proxies, certificates), how a terminal shows things, and which processors are used.
+A launcher's say that this process is one of several.
 """
 
 import atexit
@@ -27,8 +27,10 @@ from pipeline.system.place import Place
 LIBRARIES = (
     *("TYPER_", "_TYPER_", "TERMINAL_WIDTH", "TQDM_", "FASTAI_", "DEFAULT_GPU", "RANK", "WORLD_SIZE", "MPLBACKEND"),
     *("MATPLOTLIBRC", "TORCH_LOGS", "TORCH_TRACE", "SKLEARN_", "SCIPY_", "PANDAS_", "PYTHONWARNINGS"),
-    *("GRADIO_", "HF_", "HUGGING", "SPACE", "SYSTEM", "OAUTH_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
+    *("GRADIO_", "HF_", "HUGGING", "SPACE", "OAUTH_", "UVICORN_", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"),
 )
+WHOLE = ("SYSTEM",)  # of Gradio; without SYSTEMROOT Windows opens no socket
+PLACES = ("HF_ENDPOINT",)  # which hub weights come from is the user's to say
 NETWORK = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
 WEB = (
     "fastapi",
@@ -61,7 +63,8 @@ def settle() -> None:
     place = _find_place()
     for name, value in list(os.environ.items()):
         relative = name.startswith("XDG_") and name.endswith("_HOME") and not Path(value).is_absolute()
-        if name.startswith(LIBRARIES) or relative:  # which the standard has ignored, too
+        of_a_library = name in WHOLE or (name.startswith(LIBRARIES) and name not in PLACES)
+        if of_a_library or relative:  # which the standard has ignored, too
             del os.environ[name]
     os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}  # no windows, and plots that look the same for all
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -98,7 +101,10 @@ def _find_place() -> Place | None:
     if found.count > 1 and "SLURM_STEP_NODELIST" in os.environ:
         os.environ.setdefault("MASTER_ADDR", first_host(os.environ["SLURM_STEP_NODELIST"]))
         os.environ.setdefault("MASTER_PORT", str(20000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 10000))
-    return found if found.count > 1 else None
+    if found.count > 1:
+        return found
+    os.environ.pop("TORCHELASTIC_RUN_ID", None)  # lest processes that share the work take it for theirs
+    return None
 
 
 def first_host(hosts: str) -> str:

@@ -187,7 +187,11 @@ def with_shared_statistics(network: nn.Module) -> nn.Module:
     """The network with batch normalisation that sees the pictures of all processes."""
     from timm.layers import convert_sync_batchnorm  # torch's own would take from timm's layers their activations
 
-    return convert_sync_batchnorm(network)
+    hooks = {name: module._forward_hooks for name, module in network.named_modules()}  # for a DynamicUnet's skips
+    network = convert_sync_batchnorm(network)
+    for name, module in network.named_modules():
+        module._forward_hooks = hooks.get(name, module._forward_hooks)
+    return network
 
 
 def _weighted_sum(share: float, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
