@@ -14,12 +14,15 @@ from pipeline.system import environment
 from tests import needs
 
 # Begun last, one of them would keep one core, and the other would wait.
-LONGEST = "test_study.py", "test_study_run.py", "test_published.py"
+LONGEST = [
+    *("test_study.py", "test_study_run.py", "test_published.py", "test_serve.py", "test_processes.py"),
+    *("test_tour.py", "test_export.py", "test_pretrain.py", "test_contributing.py", "test_wheel.py"),
+]
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the longest, and skip what needs something that this system does not have."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else len(LONGEST))
     for item in items:
         if what := needs.missing(item.function):
             item.add_marker(pytest.mark.skip(reason=what))

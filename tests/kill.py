@@ -40,9 +40,9 @@ def tiny(folder: Path) -> dict[str, Any]:
     params |= {"case": "folder", "images": 40}
     params["datasets"]["folder"] = {"path": str(folder), "size": 16}
     for section in params["pretrain"].values():
-        section |= {"architecture": "resnet20", "epochs": 20, "batch_size": 4}  # of 32×32, so 16 of these
+        section |= {"architecture": "resnet20", "epochs": 12, "batch_size": 4}  # of 32×32, so 16 of these
     for section in (params["unet"], params["gan"]):
-        section |= {"epochs": 8, "batch_size": 4}
+        section |= {"epochs": 5, "batch_size": 4}
     return params
 
 
