@@ -23,14 +23,19 @@ def run(params: Params) -> None:
     Raises:
         PipelineError: the case reads the folder, and there is none.
     """
-    content = of(params)
+    content = of(params.datasets.folder.path if reads_folder(params) else None)
     write_all({INVENTORY: lambda path: path.write_bytes(content)})
 
 
-def of(params: Params) -> bytes:
-    """What data/inventory.json holds; raises what `run` raises."""
+def reads_folder(params: Params) -> bool:
+    """Whether the case reads the user's folder of pictures."""
     roles = params.roles()
-    content = take(folder.find(params.datasets.folder.path)) if "folder" in (roles.target, roles.encoder) else None
+    return "folder" in (roles.target, roles.encoder)
+
+
+def of(top: Path | None) -> bytes:
+    """What data/inventory.json holds of a folder that the case reads, or of none; raises what `run` raises."""
+    content = take(folder.find(top)) if top else None
     return (json.dumps({"folder": content}, indent=2) + "\n").encode()
 
 

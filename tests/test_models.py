@@ -225,3 +225,6 @@ def test_a_device_that_onnxruntime_cannot_use_is_the_cpu_or_refused_where_it_was
         assert inference.load(path).device == "cpu"
         with pytest.raises(PipelineError, match=r"^--device cuda: onnxruntime knows it, but cannot use it here"):
             inference.load(path, "cuda")
+        path.write_bytes(b"no model")
+        with pytest.raises(PipelineError, match="not a model"):
+            inference.load(path, "cuda")

@@ -112,7 +112,7 @@ def test_a_folder_that_has_changed_is_not_measured_any_more(tmp_path, monkeypatc
     (run,) = plan.runs(study({"a": part(("folder",), (500,), **settings)}, seeds=[0]))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    digest = hashlib.md5(inventory.of(run.params)).hexdigest()
+    digest = hashlib.md5(inventory.of(run.params.datasets.folder.path)).hexdigest()
     one = experiment(run, figures(0.2), {"data/inventory.json": digest})
     assert finished([one], CODE).keys() == {run.key}
     (tmp_path / "mine/new.png").touch()

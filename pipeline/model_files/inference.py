@@ -1,7 +1,7 @@
 """The file of a model → a function of arrays. torch is imported for its own files alone: it takes seconds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -62,8 +62,9 @@ def load(path: Path, device: str | None = None) -> Network:
     try:
         return _load_onnx(path, there)
     except _Unusable:
+        network = _load_onnx(path, "cpu")  # which tells if it is no model
         if device is None:
-            return _load_onnx(path, "cpu")
+            return network
         raise PipelineError(f"--device {device}: onnxruntime knows it, but cannot use it here, allowed: cpu") from None
 
 
@@ -123,7 +124,7 @@ def _load_onnx(path: Path, device: str) -> Network:
     session = _start(content, path, device)
     about = session.get_modelmeta().custom_metadata_map
     if metadata.KEY not in about and [one.name for one in session.get_inputs()] != ["l"]:
-        return replace(_ddcolor(session, path), device=device)
+        return _ddcolor(session, path, device)
     metadata.check_seal(content, path)
     about = metadata.decode(about, path, "colouriser")
     return _ours(lambda l: _run(session, {"l": l}, "ab", path), about, device)  # noqa: E741
@@ -134,7 +135,7 @@ def _ours(paint: Paint, about: dict[str, Any], device: str) -> Network:
     return Network(levels.shown(paint, levels.Tones(**about["tones"])), device=device)
 
 
-def _ddcolor(session: "InferenceSession", path: Path) -> Network:
+def _ddcolor(session: "InferenceSession", path: Path, device: str) -> Network:
     """DDColor (Kang et al. 2023, github.com/piddnad/DDColor): of grey as sRGB in [0, 1], a* and b* in their own units.
 
     Raises:
@@ -156,7 +157,7 @@ def _ddcolor(session: "InferenceSession", path: Path) -> Network:
         painted = [_run(session, {"input": one[None]}, "output", path) for one in grey]
         return np.concatenate(painted) / np.float32(AB_SCALE)
 
-    return Network(paint, shape)
+    return Network(paint, shape, device)
 
 
 def _read(path: Path) -> bytes:

@@ -69,7 +69,7 @@ def write(path: Path, file: str, about: Mapping[str, Any], weights: int, differe
         how="trained with an L1 loss" + _then(stages.get("gan")) + _times(about.get("gain", 1)),
         settings="\n".join(f"- {stage}: {_listed(values)}" for stage, values in stages.items()),
         weights=weights,
-        figures=_figures(path) if about.get("gain", 1) == 1 else UNMEASURED,
+        figures=_figures(path, about.get("gain", 1)),
         difference=difference,
         licences="\n".join(
             f"- {name}: {LICENCES[name]}" for name in sorted({about["data"], about["encoder"]} & LICENCES.keys())
@@ -89,9 +89,6 @@ def is_sealed(content: bytes) -> bool:
     return content == seal(page).encode()
 
 
-UNMEASURED = "None: it was not measured with its colours multiplied."
-
-
 def _then(gan: Mapping[str, Any] | None) -> str:
     """What came after the training with an L1 loss."""
     if gan is None:
@@ -107,8 +104,10 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
 
-def _figures(path: Path) -> str:
-    """A table of what evaluate measured, if it was this very file that it measured."""
+def _figures(path: Path, gain: float) -> str:
+    """A table of what evaluate measured, if it was this very file that it measured, with its colours as they are."""
+    if gain != 1:
+        return "None: it was not measured with its colours multiplied."
     try:
         results = json.loads(report.FIGURES.read_text(encoding="utf-8"))
         measured_on = results["measured_on"]

@@ -25,7 +25,8 @@ class AnySize(nn.Module):
 
 def mirrored(side: int, device: torch.device | None = None) -> Tensor:
     """Places 0, 1, …, side − 1, side − 2, … in a row of pixels, to and fro until their number is a multiple of 32."""
-    places = torch.arange((side + MULTIPLE - 1) // MULTIPLE * MULTIPLE, device=device)  # ONNX rounds to 0
+    padded = (side + MULTIPLE - 1) // MULTIPLE * MULTIPLE  # of nothing below 0, which ONNX would round up
+    places = torch.arange(padded, device=device)
     last = places[:side].max()  # not the number, to which the sides would be fixed in an export
     places = places % (2 * last).clamp_min(1)
     return torch.minimum(places, 2 * last - places)

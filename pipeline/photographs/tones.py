@@ -44,12 +44,11 @@ def understand(picture: Image.Image, stored: samples.Stored | None = None) -> Se
     if picture.getexif().get(ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     opaque, alpha = _split(picture, stored)
-    if profile := profiles.find(picture.info):
-        opaque = profiles.to_srgb(opaque, profile)
-        for heeded in ("icc_profile", "gamma"):  # of which a copy would say that they are still to be heeded
+    profile = profiles.find(picture.info)
+    opaque = profiles.to_srgb(opaque, profile)
+    if profile:  # now it is another picture, of which these are not true any more
+        for heeded in ("icc_profile", "gamma"):
             opaque.info.pop(heeded, None)
-    else:
-        opaque = profiles.to_srgb(opaque, None)
     return Seen(opaque, alpha)
 
 

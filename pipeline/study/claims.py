@@ -82,14 +82,14 @@ def _encoder_or_none(table: Table, part: str) -> list[Claim]:
     found = []
     for setting, target, images in _groups(table, part):
         without = Cell(part, setting, target, "none", images)
-        faster = table.own_rate(without)
+        better = table.own_rate(without)
         for cell in table.select(part=part, setting=setting, target=target, images=images):
             if cell.encoder == "none" or not table.alike(cell, without):
                 continue
             found += _brings(table, cell, without, against="none")
-            if faster:
-                rates = f"at {table.encoder_rate(faster):g}, not {table.encoder_rate(without):g}"
-                found += _brings(table, cell, faster, "none, at its own rate", f", random weights learning {rates}")
+            if better:
+                rates = f"at {table.encoder_rate(better):g}, not {table.encoder_rate(without):g}"
+                found += _brings(table, cell, better, "none, at its own rate", f", random weights learning {rates}")
     return found
 
 
@@ -132,8 +132,9 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
             ahead = table.difference(best, cell, *SKILL) if cell != best else None
             if not ahead:
                 continue
-            first, second = (best, cell) if ahead.value >= 0 else (cell, best)  # of the seeds that both have
-            ahead = table.difference(first, second, *SKILL) or ahead
+            first, second = best, cell
+            if ahead.value < 0:  # of the seeds that both have the other is the better one
+                first, second, ahead = second, first, -ahead
             verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
             sentence = (
                 f"{where(table, cell)}: {table.encoders[first]} {verb} {table.encoders[second]}: "
@@ -261,9 +262,7 @@ def numbers(interval: Interval) -> tuple[str, str, str]:
 
 def amount(interval: Interval) -> str:
     """By how much, and the interval; turned to above 0 if it is clearly below, for then the words say so."""
-    if interval.sign < 0:
-        interval = Interval(-interval.value, -interval.high, -interval.low, interval.seeds)
-    value, low, high = numbers(interval)
+    value, low, high = numbers(-interval if interval.sign < 0 else interval)
     return f"{value}, {low} to {high}"
 
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +161,25 @@ def _kinds_of_data(one: Experiment) -> list[tuple[str, str]]:
     return [("target", target), ("encoder", encoder), ("unlabelled", f"{target} {content['images']}")]
 
 
-def folder_changed(one: Experiment) -> bool:
-    """Whether a run read the user's folder of pictures, and that is another one now, or not there."""
-    assert one.params
-    roles = one.params.roles()
-    if "folder" not in (roles.target, roles.encoder):
-        return False
+def on_this_folder(found: Iterable[Experiment]) -> list[Experiment]:
+    """Those of whole runs that did not read the user's folder of pictures, or read what lies in it now."""
+    taken = cache(_inventory)  # a folder is looked through once
+
+    def is_as_now(one: Experiment) -> bool:
+        assert one.params
+        if not inventory.reads_folder(one.params):
+            return True
+        return one.output(str(inventory.INVENTORY)) == taken(one.params.datasets.folder.path)
+
+    return [one for one in found if is_as_now(one)]
+
+
+def _inventory(top: Path) -> str:
+    """The MD5 of data/inventory.json as it would be now; nothing, if there is no such folder."""
     try:
-        return one.output(str(inventory.INVENTORY)) != hashlib.md5(inventory.of(one.params)).hexdigest()
+        return hashlib.md5(inventory.of(top)).hexdigest()
     except PipelineError:
-        return True
+        return ""
 
 
 def _file(commit: str, path: str) -> bytes:

@@ -29,6 +29,10 @@ class Interval(NamedTuple):
         """Whether it is clearly above 0 (1), clearly below (−1), or neither."""
         return int(self.low > 0) - int(self.high < 0)
 
+    def __neg__(self) -> "Interval":
+        """Of a difference, that the other way round."""
+        return Interval(-self.value, -self.high, -self.low, self.seeds)
+
 
 class Figure(NamedTuple):
     """A figure of one run: what it is, and what other pictures would have made of it, (DRAWS,)."""

@@ -57,7 +57,7 @@ def _same(first: Experiment, second: Experiment) -> bool:
 
 
 def write(one: Experiment) -> None:
-    """Write a measured run, all of its files or none; not what is kept already, or that of which the cache lacks it."""
+    """Write a measured run, all of its files or none; nothing if it is kept, or part of one, or lacks pictures."""
     if one.folder or one.unet_alone or not one.params or not cache.path(one, pictures.NOTED):
         return
     folder = FOLDER / plan.key(one.params)

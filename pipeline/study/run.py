@@ -74,7 +74,7 @@ def _lacking(code: Code) -> tuple[list[Run], list[Experiment]]:
 def finished(found: Iterable[Experiment], code: Code) -> dict[str, Experiment]:
     """The last whole run of each key that was made with this code, and on the data that there are now."""
     made = experiments.on_newest_data([one for one in found if one.params and one.code == code])
-    return {plan.key(one.params): one for one in made if one.params and not experiments.folder_changed(one)}
+    return {plan.key(one.params): one for one in experiments.on_this_folder(made) if one.params}
 
 
 def _minutes(needed: float | None) -> str:
