@@ -100,7 +100,8 @@ def named(given: str) -> Path:
     """A path; of an empty one, as of a variable that is not set, Path would make the current folder."""
     if not given:
         raise PipelineError("given an empty path; name a file or folder, the current folder by a dot")
-    return Path(given)
+    path = Path(given)
+    return path.absolute() if str(path) == "-" != given else path  # ./- is a file, - is a stream
 
 
 @app.command()
@@ -235,26 +236,28 @@ study = typer.Typer(help="Run the study that params.yaml describes, and say what
 app.add_typer(study, name="study")
 
 
+AnyCode = Annotated[
+    bool, typer.Option("--any-code", help="Count runs of other code as well, where there is none of this code.")
+]
+
+
 @study.command(name="run")
 def study_run(
     dry: Annotated[bool, typer.Option("--dry", help="Only list what would be run, and how long.")] = False,
+    any_code: AnyCode = False,
 ) -> None:
     """Train and measure, through DVC, what the study lacks; the same command goes on after any stop."""
     from pipeline.study import run
 
     if dry:
-        run.show()
+        run.show(any_code)
         return
     with _stage("study"):
-        run.run()
+        run.run(any_code)
 
 
 @study.command(name="report")
-def study_report(
-    any_code: Annotated[
-        bool, typer.Option("--any-code", help="Count runs of other code as well, where there is none of this code.")
-    ] = False,
-) -> None:
+def study_report(any_code: AnyCode = False) -> None:
     """Gather all experiments into metrics/study.csv, and say in study.html what they say together."""
     with _stage("study-report"):
         from pipeline.study import report

@@ -63,8 +63,16 @@ def check_url(url: str | None) -> None:
     Raises:
         PipelineError: it is none, or says more than scheme, host, port and path.
     """
-    if url is not None and not ADDRESS.fullmatch(url):
-        raise PipelineError(f"--url {url}: not an address, allowed: http(s)://NAME, with :PORT and /PATH if need be")
+    if url is None:
+        return
+    try:
+        if not ADDRESS.fullmatch(url):
+            raise ValueError
+        address.as_sent(url)
+    except ValueError:
+        raise PipelineError(
+            f"--url {url}: not an address, allowed: http(s)://NAME, with :PORT and /PATH if need be"
+        ) from None
 
 
 def find(model: str | None) -> dict[str, Path]:

@@ -62,3 +62,17 @@ def test_an_address_in_a_url_has_brackets_where_it_must():
     assert [address.in_url(host) for host in ("::1", "[::1]", "127.0.0.1", "localhost")] == [
         *("[::1]", "[::1]", "127.0.0.1", "localhost")
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://photos.example:443/a", "photos.example"),
+        ("http://Photos.example:80", "photos.example"),
+        ("https://photos.example:80", "photos.example:80"),
+        ("https://m\u00fcnchen.example", "xn--mnchen-3ya.example"),
+        ("http://[::1]:8080/", "[::1]:8080"),
+    ],
+)
+def test_the_name_of_a_page_is_what_browsers_send(url, sent):
+    assert address.as_sent(url) == sent

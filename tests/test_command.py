@@ -103,7 +103,7 @@ def test_a_result_may_be_named(folder, colourgan):
     with Image.open("new/coloured.png") as result:
         assert result.format == "PNG"
         assert is_tinted(result)
-    assert "allowed: .jpg, .jpeg, .tif, .tiff, .png, .webp" in refused(
+    assert "allowed: .jpg, .jpeg, .jpe, .jfif, .jif, .tif, .tiff, .png, .apng, .webp" in refused(
         colourgan("photo.jpg", "-o", "a.gif", "--model", "tint.onnx", succeeds=False)
     )
     assert "photo.jpg would be replaced by" in refused(
@@ -160,6 +160,13 @@ def test_what_is_no_photograph_is_refused_by_the_pipe(given):
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("error: standard input: ")
+
+
+def test_a_file_may_be_called_as_a_stream(colourgan):
+    Path("photo.jpg").rename("-")
+    colourgan("./-", "--model", "tint.onnx")
+    with Image.open("--coloured.png") as result:
+        assert is_tinted(result)
 
 
 def test_a_pipe_takes_one_photograph_and_gives_one(colourgan):

@@ -86,6 +86,14 @@ def test_a_file_alone_has_its_own_name(tmp_path):
         assert places(*photos) == {"a/x.png": "x.png", "b/y.gif": "y.gif.png"}
 
 
+def test_what_keeps_its_format_keeps_its_name(tmp_path):
+    names = ("a.jfif", "b.JPE", "c.jif", "d.apng", "e.webp", "f.tif")
+    for name in (*names, "g.gif"):
+        save(tmp_path / name)
+    planned = plan([tmp_path], Path("out"))
+    assert {path.name for path in planned.targets.values()} == {*names, "g.gif.png"}
+
+
 def test_one_photograph_by_two_links_of_one_name_is_no_conflict_and_by_two_names_is_two():
     save("a/x.png")
     for name in ("b/x.png", "c/y.png"):
@@ -180,14 +188,15 @@ def test_an_out_that_may_not_be_written_is_refused(reachable):
 def test_what_cannot_be_looked_at_in_a_folder_fails_by_name(reachable):
     for name in ("a/x.png", "a/locked/y.png"):
         save(name)
-    for name in ("broken.jpg", "notes.txt"):
+    for name in ("broken.jpg", "broken.NEF", "notes.txt"):
         Path("a", name).symlink_to("nowhere")
     Path("a/locked").chmod(0)
     with somebody():
         planned = plan([Path("a")], Path("out"))
     Path("a/locked").chmod(0o755)
     assert planned.targets == {Path("a/x.png"): Path("out/x.png")}
-    assert planned.failed == {Path("a/locked"): "may not be opened", Path("a/broken.jpg"): "a broken link"}
+    broken = {Path("a", name): "a broken link" for name in ("broken.jpg", "broken.NEF")}
+    assert planned.failed == {Path("a/locked"): "may not be opened"} | broken
 
 
 def test_what_is_wrong_with_one_of_the_files_that_are_given_is_its_own_fault():

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.datasets import store
+from pipeline.photographs import writing
 from pipeline.pretrain import DATA
 from pipeline.system.errors import PipelineError
 from tests.archives import draw
@@ -116,3 +118,15 @@ def test_what_a_killed_download_left_is_cleared_away(project):
     Path("data/.target-abcd/train.npy").write_bytes(b"half")
     assert run("download target").exit_code == 0
     assert sorted(path.name for path in Path("data").iterdir()) == ["encoder", "target"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("short", [1, 1000])
+def test_a_result_for_which_there_is_no_room_is_no_result(tmp_path, kind, short):
+    noise = Image.effect_noise((120, 90), 80).convert("RGB")
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for path in (whole, half):
+        path.touch()
+    writing.save([noise], whole, kind)
+    with full_disk(whole.stat().st_size - short), pytest.raises(OSError, match="File too large"):
+        writing.save([noise], half, kind)

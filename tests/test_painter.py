@@ -9,6 +9,7 @@ from PIL import Image
 from pipeline.photographs import writing
 from pipeline.serving import painter, worker
 from pipeline.serving.painter import Painter
+from pipeline.serving.refusals import Refusal
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256
 from tests.painters import tinting
@@ -189,3 +190,36 @@ def test_no_scan_is_hidden_by_what_stands_before_it(tmp_path, between):
 def test_a_result_says_that_its_colours_are_made_up(paints, photograph, model):
     made = writing.made(Path(paint(paints, photograph)["result"]))
     assert (made.source, made.models, made.size) == (sha256(photograph), (sha256(model),), 64)
+
+
+def test_a_file_called_like_a_module_that_lies_where_the_page_was_started_is_not_run(model, tmp_path, monkeypatch):
+    (tmp_path / "uuid.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    Painter({"tint": model}).close()
+
+
+def test_a_model_that_has_gone_is_no_fault_of_the_photograph(tmp_path, photograph, capfd):
+    path = tmp_path / "tint.onnx"
+    path.write_bytes(tinting(30, -20))
+    paints = Painter({"tint": path})
+    path.unlink()
+    paints.close()
+    with pytest.raises(Refusal, match="the models could not be loaded; ask again") as raised:
+        paint(paints, photograph)
+    paints.close()
+    assert raised.value.status == 503
+    assert capfd.readouterr().err.startswith("the models could not be loaded again: ")
+
+
+def test_frames_are_painted_one_by_one_and_take_no_more_memory_than_one(tmp_path, model, monkeypatch):
+    painted, paint = [], worker.Colouriser.paint
+    monkeypatch.setattr(
+        worker.Colouriser, "paint", lambda self, pages: painted.append(len(pages)) or paint(self, pages)
+    )
+    frames = [Image.new("L", (40, 30), tone) for tone in (60, 120, 180)]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:], duration=100)
+    models = {"tint": worker.Model.load(model)}
+    paths = worker.paint(models, str(tmp_path / "moving.webp"), str(tmp_path), "tint", 64, shown=False)
+    assert painted == [1, 1, 1]
+    with Image.open(paths["result"]) as result:
+        assert result.n_frames == 3

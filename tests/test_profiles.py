@@ -1,11 +1,12 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.photographs import tones
+from pipeline.photographs import reading, tones
 from pipeline.system.errors import PipelineError
 from tests.pictures import grey_profile, lightness, of_srgb, png, rgb_profile, seen_lightness
 
@@ -127,3 +128,60 @@ def test_lab_is_what_little_cms_makes_of_it():
         off = np.abs(np.asarray(tones.understand(picture).opaque).astype(int) - colours)
         assert off.mean() < 1  # 8 bits of Lab are coarse
         assert off.max() < 12
+
+
+def adobe_rgb(rule="R03", space=0xFFFF):
+    """EXIF data as a camera writes them that is set to Adobe RGB."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA001: space, 0xA005: {1: rule}})
+    return exif.tobytes()
+
+
+def test_what_a_camera_calls_adobe_rgb_is_that():
+    values = np.array([[(0, 0, 0), (255, 255, 255), (128, 128, 128), (100, 150, 100), (120, 100, 140)]], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG", exif=adobe_rgb())
+    # Adobe RGB (1998), 4.3.4 and 4.3.5; the matrix behind it is that of sRGB (IEC 61966-2-1).
+    to_xyz = [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
+    to_linear = [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+    linear = np.clip((values[0] / 255) ** 2.19921875 @ np.transpose(to_xyz) @ np.transpose(to_linear), 0, 1)
+    expected = np.where(linear < 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+    opaque = tones.understand(Image.open(file)).opaque
+    np.testing.assert_allclose(np.asarray(opaque)[0], expected, atol=1.5)
+    assert np.abs(expected - values[0]).max() > 10
+    assert tones.understand(opaque).opaque.getpixel((3, 0)) == opaque.getpixel((3, 0))  # once and for all
+
+
+@pytest.mark.parametrize("exif", [adobe_rgb(rule="R98"), adobe_rgb(space=1)])
+def test_what_else_exif_data_say_of_colours_changes_nothing(exif):
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (100, 150, 100)).save(file, "JPEG", exif=exif, quality=100)
+    opaque = tones.understand(Image.open(file)).opaque
+    np.testing.assert_allclose(opaque.getpixel((0, 0)), (100, 150, 100), atol=2)
+
+
+def coded_avif(transfer, **options):
+    """A picture that says in AVIF that its tones are so."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (120, 120, 120)).save(file, "AVIF", **options)
+    content = file.getvalue()
+    place = content.index(b"colrnclx") + 10
+    return content[:place] + struct.pack(">H", transfer) + content[place + 2 :]
+
+
+def coded_png(transfer, **chunks):
+    return png((2, 2), 8, 0, [b"xx", b"xx"], cICP=bytes((9, transfer, 0, 1)), **chunks).getvalue()
+
+
+@pytest.mark.parametrize("coded", [coded_avif, coded_png])
+@pytest.mark.parametrize(("transfer", "said"), [(16, "PQ"), (18, "HLG"), (8, "linear"), (13, None), (1, None)])
+def test_tones_that_a_file_says_are_not_those_of_srgb_are_refused(coded, transfer, said):
+    if said is None:
+        assert reading.read(coded(transfer)).told == []
+        return
+    with pytest.raises(PipelineError, match=f"tones that are {said}"):
+        reading.read(coded(transfer))
+
+
+def test_a_profile_counts_more_than_what_else_a_file_says_of_its_tones():
+    assert reading.read(coded_png(16, iCCP=b"x\0\0" + zlib.compress(grey_profile(2.2)))).told == []

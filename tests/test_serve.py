@@ -9,7 +9,7 @@ import time
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,6 +319,21 @@ def test_a_request_that_does_not_come_to_the_point_is_cut_off(site, monkeypatch)
                 pass  # until the server closes the connection
 
 
+def test_an_answer_that_nobody_takes_is_given_up(site, monkeypatch):
+    monkeypatch.setattr(http, "PATIENCE", 0.1)
+    address, late = httpx.URL(site.url), time.monotonic() + 60
+    with socket.socket() as visitor:
+        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        visitor.settimeout(60)
+        visitor.connect((address.host, address.port))
+        visitor.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        with suppress(ConnectionError):  # until the server takes the connection away
+            while time.monotonic() < late:
+                visitor.send(b"\n")
+                time.sleep(0.05)
+    assert time.monotonic() < late
+
+
 def test_what_is_asked_in_another_way_is_refused_and_not_logged(site, painter, capfd):
     session = uuid.uuid4().hex
     usual = {"data": [None, "unet", SIZE, 1], "fn_index": site.colours, "session_hash": session}
@@ -562,7 +577,17 @@ def test_where_nothing_can_listen_is_one_line(run):
 
 
 @pytest.mark.parametrize(
-    "url", ["photos.example", "ftp://photos.example", "https://", "https://a.example/?b", "https://a.example/b c", ""]
+    "url",
+    [
+        "photos.example",
+        "ftp://photos.example",
+        "https://",
+        "https://a.example/?b",
+        "https://a.example/b c",
+        "",
+        "https://a:99999",
+        "https://[::1",
+    ],
 )
 def test_what_is_no_address_of_a_page_is_refused(run, url):
     message = f"error: --url {url}: not an address, allowed: http(s)://NAME, with :PORT and /PATH if need be"

@@ -136,3 +136,24 @@ def test_what_is_taken_away_because_the_process_ends_does_not_come_back_and_noth
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert not list(tmp_path.iterdir())
+
+
+LISTENS = """
+import sys, time
+from pipeline.system.stopping import at_once
+with at_once(lambda: "stopped"):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_it_ends_even_if_whoever_read_what_it_says_has_gone():
+    reader, writer = os.pipe()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen((sys.executable, "-c", LISTENS), env=environment, stdout=subprocess.PIPE, stderr=writer)
+    assert running.stdout.readline().strip() == b"ready"
+    os.close(reader)
+    os.close(writer)
+    running.terminate()
+    assert running.wait(timeout=60) == 128 + signal.SIGTERM
+    running.stdout.close()

@@ -96,6 +96,19 @@ def test_a_study_that_is_kept_in_part_goes_on_with_the_rest(made):
     assert [run.key in measured for run in plan.runs(BASE)] == [True, True, False, False]
 
 
+def test_what_was_measured_with_other_code_is_made_again_unless_it_is_to_count(made):
+    keep(made[:2])
+    changed = dict.fromkeys(CODE, "changed since")
+    assert not finished(kept.read_all(), changed)
+    assert finished(kept.read_all(), changed, any_code=True).keys() == finished(kept.read_all(), CODE).keys()
+
+
+def test_what_was_trained_with_other_code_says_how_long_it_takes_but_is_trained_again(made, monkeypatch):
+    monkeypatch.setattr(estimate, "tasks", lambda whole, like: [estimate.Task("evaluate", "evaluate 1", "cifar10", 2)])
+    again, there = (estimate.Clock(made, code).seconds(made[0].params) for code in ({}, CODE))
+    assert (again, there) == (60, 0)
+
+
 def test_a_run_that_is_there_twice_counts_once_and_the_experiment_wins_while_the_cache_has_its_pictures(made, tmp_path):
     keep(made)
     assert kept.merged(made, kept.read_all()) == made

@@ -1,11 +1,12 @@
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
-from pipeline.photographs import reading, tones
+from pipeline.photographs import reading, tones, xmp
 from pipeline.system.errors import PipelineError
 from tests.pictures import RGB, grey_profile, lightness, of_srgb, png, rgb_profile, seen_lightness, tiff
 
@@ -130,3 +131,20 @@ def test_no_pixels_and_floating_point_ones_are_refused():
     for picture, said in ((Image.new("L", (5, 0)), "5×0 pixels"), (Image.new("F", (5, 5)), "floating-point")):
         with pytest.raises(PipelineError, match=said):
             tones.understand(picture)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_which_way_is_up_exif_data_say_and_not_xmp_which_viewers_do_not_heed(kind):
+    packet = xmp.merge(None, None).replace(b"<rdf:RDF", b'<rdf:RDF tiff:Orientation="6"')
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode())
+    for way, size in (({}, (40, 20)), ({0x0112: 8}, (20, 40))):
+        exif, file = Image.Exif(), io.BytesIO()
+        exif.update(way)
+        xmp_alone = {"pnginfo": texts} if kind == "PNG" else {"xmp": packet}
+        options = {"tiffinfo": {0x02BC: packet} | way} if kind == "TIFF" else xmp_alone | {"exif": exif}
+        Image.new("RGB", (40, 20)).save(file, kind, **options)
+        assert b"tiff:Orientation" in file.getvalue()
+        (page,), (carries,), _ = reading.read(file.getvalue())
+        assert page.opaque.size == size
+        assert carries.xmp

@@ -85,7 +85,7 @@ class Tally:
         several, anew = len(self.written) != 1, sum(result.anew for result in self.written)
         parts = [f"written: {f'{len(self.written)} photographs in {out}' if several else self.written[0].target}"]
         if anew:
-            parts.append(f"made anew: {anew}, by another model or size, or of photographs that changed")
+            parts.append(f"made anew: {anew}, by another model, size or strength, or of photographs that changed")
         if self.left:
             parts.append(f"left as they were: {len(self.left)} that {out} has already")
         if results:

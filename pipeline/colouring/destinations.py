@@ -15,9 +15,9 @@ from pipeline.system.files import UNFINISHED
 
 # The formats that are kept, by suffix: what each is written as; every other becomes a PNG (BMP holds no metadata).
 FORMATS = {
-    **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".png": "PNG",
+    **dict.fromkeys((".png", ".apng"), "PNG"),
     ".webp": "WEBP",
 }
 BROKEN = "a broken link"
@@ -60,7 +60,7 @@ def check(out: Path) -> None:
     there = next((path for path in (out, *out.parents) if _identity(path)), out)
     if there.is_file():
         raise PipelineError(f"--out {out}: given {there}, which is a file; give a folder")
-    if there != out and (formats.SUFFIX.fullmatch(out.suffix) or formats.RAW_SUFFIX.fullmatch(out.suffix)):
+    if there != out and formats.is_called_so(out):
         raise PipelineError(f"--out {out}: given the name of a picture, allowed: a folder, new or there already")
 
 
@@ -157,9 +157,7 @@ def _find(photo: Path, out: Path | None, planned: Plan) -> Iterator[Found]:
     (pictures, left_out), results = reading.find(photo), out.resolve()
     inside = photo.resolve() in results.parents
     planned.failed.update((path, "may not be opened") for path in left_out.get(folders.LOCKED, ()))
-    planned.failed.update(
-        (path, BROKEN) for path in left_out.get(folders.BROKEN, ()) if formats.SUFFIX.fullmatch(path.suffix)
-    )
+    planned.failed.update((path, BROKEN) for path in left_out.get(folders.BROKEN, ()) if formats.is_called_so(path))
     if not pictures:
         raise PipelineError(f"{photo}: no pictures in this folder; give one with pictures, or a picture")
     for path in pictures:

@@ -22,6 +22,7 @@ PLACES = (0x9214, 0xA214)  # of the subject, in a photograph that is not turned 
 OF_RAW = {0x010E, 0x010F, 0x0110, SOFTWARE, 0x0132, 0x013B, 0x4746, 0x4749, 0x8298, EXIF, GPS}
 LONGEST = 1 << 20  # letters of a PNG's text, of which a few bytes of a file may be any number
 XMP_TEXT = "XML:com.adobe.xmp"
+XMP_NAMES = "xmp", XMP_TEXT  # what Pillow calls XMP
 PROFILES = "Raw profile type "  # what ImageMagick calls a PNG's texts that are metadata in hexadecimal
 
 UNREAD = {  # what Pillow does not find in a file
@@ -73,9 +74,10 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
     except (ValueError, struct.error) as error:
         left_out.append(f"EXIF data ({error})")
     own = found.directory if found else {}
-    if found and found.broken:
-        left_out.append(f"{len(found.broken)} EXIF or TIFF tags (broken)")
-    if LAYERS in own:
+    faulty = found.broken if found else []
+    if broken := [number for number in faulty if number != LAYERS]:
+        left_out.append(f"{len(broken)} EXIF or TIFF tags (broken)")
+    if LAYERS in own or LAYERS in faulty:  # of which many are far too long
         left_out.append("Photoshop's layers")
     way = own.get(ORIENTATION)
     turned = found is not None and isinstance(way, Tag) and way.number(found.order) in range(5, 9)
@@ -135,6 +137,30 @@ def heal(picture: Image.Image) -> list[str]:
             picture.info.pop(name, None)
         return [f"EXIF data ({error})"]
     return []
+
+
+def load(picture: Image.Image) -> None:
+    """Read the pixels, which of a TIFF file Pillow turns by its EXIF data or else by XMP, which viewers do not heed."""
+    hidden = {name: picture.info.pop(name) for name in XMP_NAMES if name in picture.info}
+    try:
+        picture.load()
+    finally:
+        picture.info.update(hidden)
+
+
+def orientation(picture: Image.Image) -> int:
+    """How a picture that is loaded lies, as EXIF data number it; 1 is upright.
+
+    Pillow takes what XMP says for what EXIF data do not say, so where there is XMP they are looked at themselves.
+    """
+    if not any(name in picture.info for name in XMP_NAMES):
+        return picture.getexif().get(ORIENTATION, 1)
+    try:
+        found = _exif(picture)
+    except (ValueError, struct.error):
+        return 1
+    way = found.directory.get(ORIENTATION) if found else None
+    return way.number(found.order) if found and isinstance(way, Tag) else 1
 
 
 def _info(picture: Image.Image, name: str, kind: type, otherwise: Any = None) -> Any:

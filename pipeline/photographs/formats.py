@@ -55,9 +55,8 @@ KNOWN = {
     name: re.compile(pattern, re.DOTALL)
     for name, pattern in {**READ, **{name: known for name, (known, _) in REFUSED.items()}}.items()
 }
-RAW_SUFFIX = re.compile(
-    r"\.(3fr|arw|cr[23w]|dcr|dng|erf|fff|iiq|kdc|mef|mos|mrw|n[er][fw]|orf|pef|raf|rw[2l]|sr[2fw]|x3f)", re.IGNORECASE
-)
+RAW_SUFFIXES = {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos"}
+RAW_SUFFIXES |= {".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"}
 SUFFIX = re.compile(
     r"\.(apng|avifs?|bmp|dib|eps|gif|hei[cf]|hif|j2[ck]|jfif|jif|jp[2cefx]|jpe?g|jx[lr]|mpo|p[bgnp]m|png|ps[bd]|svgz?|tga"
     r"|tiff?|webp)",
@@ -91,14 +90,19 @@ def recognise(file: BinaryIO, suffix: str) -> str | None:
     file.seek(0)
     head = file.read(HEAD)
     name = next((name for name, pattern in KNOWN.items() if pattern.match(head)), None)
-    if name == "TIFF" and (RAW_SUFFIX.fullmatch(suffix) or _is_raw(file)):
+    if name == "TIFF" and (suffix.lower() in RAW_SUFFIXES or _is_raw(file)):
         return RAW
     return name
 
 
+def is_called_so(path: Path) -> bool:
+    """Whether a file has the name of a picture."""
+    return path.suffix.lower() in RAW_SUFFIXES or bool(SUFFIX.fullmatch(path.suffix))
+
+
 def is_picture(path: Path) -> bool:
     """Whether a file is a picture, or claims to be one, whether or not it is read here."""
-    if SUFFIX.fullmatch(path.suffix) or RAW_SUFFIX.fullmatch(path.suffix):
+    if is_called_so(path):
         return True
     try:
         with open_file(path) as file:

@@ -5,12 +5,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from pipeline.system.errors import PipelineError
-
 SUFFIXES = {".heic", ".heif", ".hif"}
 SIDES = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)  # a property of each picture, and of each tile (ISO 23008-12)
-# Transfer characteristics (ITU-T H.273) whose tones are not those of sRGB, or of television, which is near it.
-TONES = {8: "linear", 9: "logarithmic", 10: "logarithmic", 16: "PQ (HDR)", 17: "of the cinema", 18: "HLG (HDR)"}
 
 
 def register() -> None:
@@ -33,18 +29,6 @@ def count_pixels(file: BinaryIO) -> int:
     stored = (struct.unpack(">II", b"".join(sides)) for sides in SIDES.findall(content))
     largest = max((width * height for width, height in stored), default=0)
     return max(largest, sum(width * height for width, height in (one.size for one in pillow_heif.open_heif(content))))
-
-
-def check_tones(info: Mapping[Any, Any]) -> None:
-    """See that a picture without a profile has tones that are read here; what Pillow says of it is given.
-
-    Raises:
-        PipelineError: it has others.
-    """
-    coded = info.get("nclx_profile")
-    tones = TONES.get(coded.get("transfer_characteristics", 0)) if isinstance(coded, dict) else None
-    if tones:
-        raise PipelineError(f"tones that are {tones}, which are not read here; save it as JPEG, PNG or TIFF in sRGB")
 
 
 def left_out(info: Mapping[Any, Any]) -> list[str]:

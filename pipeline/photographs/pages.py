@@ -5,11 +5,11 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from pipeline.photographs import carried, heif, raw, samples, tags
+from pipeline.photographs import carried, heif, profiles, raw, samples, tags, tones
 from pipeline.photographs.carried import Carried
 from pipeline.photographs.formats import RAW
 from pipeline.photographs.tags import Tag, Tags
-from pipeline.photographs.tones import Seen, understand
+from pipeline.photographs.tones import Seen
 from pipeline.system.errors import PipelineError
 
 SUBFILE, WIDTH, HEIGHT, BITS = 0x00FE, 0x0100, 0x0101, 0x0102
@@ -48,6 +48,7 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
             stack.close()
             file.seek(0)
             picture = stack.enter_context(Image.open(file, formats=[kind]))
+        profiles.note_tones(picture, file)
         pages, all_carried, left_out = _all(picture, places, directories)
     told += [line for line in left_out if line not in told]
     if not smallest:
@@ -100,9 +101,9 @@ def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Ca
             picture.palette = None
         picture.seek(place)
     stored = samples.look(picture)
-    picture.load()  # a PNG may have texts behind its pixels
+    carried.load(picture)  # a PNG may have texts behind its pixels
     broken = carried.heal(picture)
-    seen = understand(picture, stored)
+    seen = tones.understand(picture, stored)
     try:
         carries, left_out = carried.look(picture, page, seen.opaque.size)
     except Exception as error:  # a photograph is never lost for what it carries
@@ -113,11 +114,11 @@ def _page(picture: Image.Image, place: int, page: Tags | None) -> tuple[Seen, Ca
 def _timed(carries: Carried, picture: Image.Image) -> Carried:
     """What a frame carries, with how long it is shown."""
     duration, loop = (picture.info.get(name) for name in ("duration", "loop"))
-    forever = picture.format == "AVIF"  # of which Pillow does not tell how often it is shown
-    return carries._replace(
-        duration=float(duration) if isinstance(duration, int | float) else 0.0,
-        loop=loop if isinstance(loop, int) else int(not forever),
-    )
+    if not isinstance(loop, int):
+        loop = int(picture.format != "AVIF")  # of which Pillow does not tell how often it is shown: for ever
+    elif picture.format == "GIF" and loop:  # which says how often it is shown again
+        loop += 1
+    return carries._replace(duration=float(duration) if isinstance(duration, int | float) else 0.0, loop=loop)
 
 
 def _places(picture: Image.Image, directories: list[Tags]) -> tuple[list[int], list[str]]:

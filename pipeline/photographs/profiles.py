@@ -5,41 +5,87 @@ RGB are its neutral colours, and RGB pixels in a profile of greys are three grey
 """
 
 import io
+import re
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from pipeline.photographs import heif
 from pipeline.system.errors import PipelineError
 
 Profile = ImageCms.ImageCmsProfile
 
+EXIF, INTEROPERABILITY, COLOUR_SPACE, UNCALIBRATED = 0x8769, 0xA005, 0xA001, 0xFFFF
+# Transfer characteristics (ITU-T H.273) whose tones are not those of sRGB, or of television, which is near it.
+TONES = {8: "linear", 9: "logarithmic", 10: "logarithmic", 16: "PQ (HDR)", 17: "of the cinema", 18: "HLG (HDR)"}
+CODED = {  # where files have them of which Pillow does not tell
+    "AVIF": re.compile(rb"colrnclx..(..)", re.DOTALL),
+    "PNG": re.compile(rb"\0\0\0\x04cICP.(.)", re.DOTALL),
+}
+NOTED = "nclx_profile"  # what pillow-heif calls them
+
 _WAY_OUT = "save it with the right one, or, if it is in sRGB, without"
 
 
-def find(info: Mapping[Any, Any]) -> Profile | None:
-    """What the pixels of a picture are said to mean, by its `info`; None if that is sRGB.
+def note_tones(picture: Image.Image, file: BinaryIO) -> None:
+    """Note what tones a file says that it has, which of a HEIF alone is noted already; see `find`.
 
-    That is an ICC profile or, in a PNG file that has none, a gamma.
+    Args:
+        picture: as Pillow opened it, not loaded.
+        file: at the same place afterwards.
+    """
+    if pattern := CODED.get(picture.format or ""):
+        place = file.tell()
+        file.seek(0)
+        found = pattern.search(file.read())
+        file.seek(place)
+        if found:
+            picture.info[NOTED] = {"transfer_characteristics": int.from_bytes(found[1])}
+
+
+def find(picture: Image.Image) -> Profile | None:
+    """What the pixels of a picture are said to mean; None if that is sRGB.
+
+    That is an ICC profile; where there is none, in a PNG file a gamma, and in EXIF data Adobe RGB, as cameras have it.
+
+    Args:
+        picture: which is loaded.
 
     Raises:
         PipelineError: there is a profile or a gamma, but it is broken; or tones that are not read here.
     """
+    info = picture.info
     if info.get("icc_profile", b"") != b"":
         try:
             return Profile(io.BytesIO(info["icc_profile"] or b""))  # None where Pillow could not unpack it
         except OSError:
             raise PipelineError(f"a broken colour profile; {_WAY_OUT}") from None
-    heif.check_tones(info)
+    _check_tones(info.get(NOTED))
     gamma = info.get("gamma")
     if gamma and "srgb" not in info and not 0.95 < gamma * 2.2 < 1.05:  # libpng's threshold
         if not 0.1 < gamma < 10:
             raise PipelineError(f"a gamma of {gamma:g}, which no picture has; {_WAY_OUT}")
         return _grey_profile(b"para" + struct.pack(">IHHi", 0, 0, 0, round(65536 / gamma)))
-    return None
+    return _adobe_rgb() if picture.mode not in ("CMYK", "LAB") and _says_adobe_rgb(picture.getexif()) else None
+
+
+def _check_tones(coded: object) -> None:
+    code = coded.get("transfer_characteristics", 0) if isinstance(coded, dict) else 0
+    if code in TONES:
+        raise PipelineError(
+            f"tones that are {TONES[code]}, which are not read here; save it as JPEG, PNG or TIFF in sRGB"
+        )
+
+
+def _says_adobe_rgb(exif: Image.Exif) -> bool:
+    """As cameras say it (DCF 2.0): a colour space that is not calibrated, and the rule R03."""
+    try:
+        inner, rule = exif.get_ifd(EXIF), exif.get_ifd(INTEROPERABILITY)
+    except Exception:  # broken EXIF data make Pillow stumble over just about anything
+        return False
+    return inner.get(COLOUR_SPACE) == UNCALIBRATED and rule.get(1) == "R03"
 
 
 def to_srgb(opaque: Image.Image, profile: Profile | None) -> Image.Image:
@@ -84,15 +130,30 @@ def _tone_curve(profile: Profile, space: str) -> np.ndarray:
 
 def _grey_profile(curve: bytes) -> Profile:
     """A profile of greys with a tone curve, which is the content of a tag of type `curv` or `para` (ICC.1:2022)."""
+    return _profile(b"GRAY", {b"kTRC": curve})
+
+
+def _adobe_rgb() -> Profile:
+    """Adobe RGB (1998): its gamma of 2 + 51/256, and its primaries, adapted to the white of profiles."""
+    curve = b"curv" + struct.pack(">IIH", 0, 1, 0x0233)
+    primaries = (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)
+    tags = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True):
+        tags[name] = b"XYZ " + struct.pack(">I3i", 0, *(round(65536 * part) for part in xyz))
+    return _profile(b"RGB ", tags)
+
+
+def _profile(space: bytes, own: Mapping[bytes, bytes]) -> Profile:
+    """A profile of a space, with tags of its own."""
     like = Profile(ImageCms.createProfile("sRGB")).tobytes()
-    tags = {name: _tags(like)[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": curve}
+    tags = {name: _tags(like)[name] for name in (b"desc", b"cprt", b"wtpt")} | dict(own)
     start = 132 + 12 * len(tags)
     table = content = b""
     for name, tag in tags.items():
         table += name + struct.pack(">II", start + len(content), len(tag))
         content += tag + bytes(-len(tag) % 4)
     size, number = struct.pack(">I", start + len(content)), struct.pack(">I", len(tags))
-    return Profile(io.BytesIO(size + like[4:16] + b"GRAY" + like[20:128] + number + table + content))
+    return Profile(io.BytesIO(size + like[4:16] + space + like[20:128] + number + table + content))
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:

@@ -1,5 +1,6 @@
 """Results as files, with what the photograph carried and what made the colours."""
 
+import io
 import os
 import struct
 from collections.abc import Sequence
@@ -142,9 +143,11 @@ def _write(pages: Sequence[Image.Image], path: Path, kind: str, carried: Sequenc
             options["append_images"] = pages[1:]
     if kind != "TIFF":
         options |= ({"exif": first.exif} if first.exif else {}) | _MORE[kind](first)
+    encoded = io.BytesIO()  # given a file, some of Pillow's encoders do not notice that its disk is full
+    pages[0].save(encoded, format=kind, **options)
     with path.open("r+b") as file:
         file.truncate()
-        pages[0].save(file, format=kind, **options)
+        file.write(encoded.getbuffer())
     if kind == "TIFF":
         tags.add(path, [_tiff(page) for page in carried])
 

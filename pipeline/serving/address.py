@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from urllib.parse import urlsplit
 
 from pipeline.system.errors import PipelineError
 
@@ -43,3 +44,16 @@ def bare(host: str) -> str:
 def in_url(host: str) -> str:
     """An address as a URL has it: IPv6 in brackets."""
     return f"[{bare(host)}]" if ":" in host else host
+
+
+def as_sent(url: str) -> str:
+    """The name in a URL as browsers send it: in ASCII letters, with a port only where it is not the usual one.
+
+    Raises:
+        ValueError: it has no name, or none that can be one, or no such port.
+    """
+    parts = urlsplit(url)
+    name, usual = (parts.hostname or "").encode("idna").decode(), {"http": 80, "https": 443}.get(parts.scheme)
+    if not name:
+        raise ValueError("no name")
+    return in_url(name) + (f":{parts.port}" if parts.port not in (None, usual) else "")

@@ -25,7 +25,7 @@ from pipeline.system.errors import PipelineError, printable
 AT_ONCE = 64  # uploads, at most, half of them from one address
 FIRST = 10  # seconds that an upload may take in any case, and then one more for
 SLOWEST = 32 * 1024  # bytes of it
-NAME = 80  # letters of a file's name that are kept
+NAME, SUFFIX = 160, 40  # bytes of a file's name, and of what it ends in, that are kept: a result has a longer name
 UNNAMED = "photo"  # what a file is called that has no name
 # Names, with any suffix, that Windows has for devices instead of files.
 DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
@@ -158,7 +158,12 @@ def _safe(name: str) -> str:
     last = "".join(letter for letter in name.replace("\\", "/").rpartition("/")[2] if letter.isprintable())
     path = Path("".join(letter for letter in last if letter not in '<>:"|?*&').strip(" .") or UNNAMED)
     device = "_" if DEVICE.match(path.name) else ""
-    return device + path.stem[:NAME] + path.suffix[:NAME]
+    return device + _cut(path.stem, NAME) + _cut(path.suffix, SUFFIX)
+
+
+def _cut(text: str, most: int) -> str:
+    """The letters that fit into so many bytes."""
+    return text.encode(errors="ignore")[:most].decode(errors="ignore")
 
 
 def _copy(file: UploadFile, path: Path) -> None:

@@ -6,13 +6,16 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-PATIENCE = 10  # seconds for the head of a request to arrive
+PATIENCE = 10  # seconds for the head of a request to arrive, and for some of an answer to be taken
 CONNECTIONS = 500  # at a time; each takes a file descriptor, of which there are 1024 by default
 GOODBYE = 2  # seconds for what is being answered when the process is ended
 
 
 class Impatient(H11Protocol):
-    """Uvicorn's HTTP, but a connection that brings no request for a while is closed, be it ever so busy with one."""
+    """Uvicorn's HTTP, but a connection that brings no request for a while is closed, be it ever so busy with one.
+
+    So is one of which nobody takes the answer.
+    """
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -24,6 +27,16 @@ class Impatient(H11Protocol):
         answered = self.cycle
         super().on_response_complete()
         self._expect_after(answered)
+
+    def pause_writing(self) -> None:
+        """Begin to wait until the visitor takes some of the answer."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(PATIENCE, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on with the answer."""
+        super().resume_writing()
+        self._stuck.cancel()
 
     def _expect_after(self, answered: RequestResponseCycle | None) -> None:
         self.loop.call_later(PATIENCE, self._give_up, answered)

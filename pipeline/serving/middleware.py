@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serving import address
 from pipeline.serving.refusals import Refusal
 from pipeline.system.errors import printable
 
@@ -250,8 +251,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 def hosts(host: str, url: str | None) -> dict[str, str]:
     """The names of a page: that on which it listens, and that of its address behind a proxy. See `Guard`."""
-    address = urlsplit(url or "")
-    return {host.lower(): "http"} | ({address.netloc.lower(): address.scheme} if url else {})
+    return {host.lower(): "http"} | ({address.as_sent(url): urlsplit(url).scheme} if url else {})
 
 
 def root(url: str | None) -> str:

@@ -4,6 +4,7 @@ import html
 import shutil
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 from pipeline.system.errors import PipelineError
 
+PILLOW = {"MPO": "JPEG"}  # what Pillow calls otherwise
 SUFFIXES = sorted(
-    heif.SUFFIXES | {suffix for suffix, kind in Image.registered_extensions().items() if kind in formats.READ}
+    {suffix for suffix, kind in Image.registered_extensions().items() if PILLOW.get(kind, kind) in formats.READ}
+    - {".pfm"}  # of numbers that are not read, which Pillow counts as PPM
+    | {".jif", *heif.SUFFIXES, *(formats.RAW_SUFFIXES if find_spec("rawpy") else ())}
 )
 
 NAMES = {

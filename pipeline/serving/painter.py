@@ -78,7 +78,7 @@ class Painter:
             if self._process.poll() is not None:
                 self._start()
             if self._base is None:
-                self._await_models()
+                self._await_models_again()
             self._visitor = visitor
             try:
                 self._send(task)
@@ -99,7 +99,8 @@ class Painter:
         """Start the process, which then loads the models while nobody need wait for it."""
         self._base: int | None = None  # bytes of memory, once the models are loaded
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "pipeline.serving.worker"],
+            # -P: where the page was started from may lie files that are called like modules.
+            [sys.executable, "-P", "-W", "ignore", "-m", "pipeline.serving.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the parent's; on Windows it is by the next line
@@ -124,6 +125,16 @@ class Painter:
             self.close()
             raise PipelineError(answer["refusal"])
         self._base = self._memory()
+
+    def _await_models_again(self) -> None:
+        """After a process was ended; that a model has gone meanwhile is no fault of the photograph."""
+        try:
+            self._await_models()
+        except Refusal:
+            raise
+        except PipelineError as error:
+            print(f"the models could not be loaded again: {printable(error)}", file=sys.stderr)
+            raise Refusal(503, "the models could not be loaded; ask again in a minute") from None
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pipeline.params import Params
 from pipeline.study import cache
-from pipeline.study.experiments import Experiment
+from pipeline.study.experiments import Code, Experiment
 
 SECONDS = "_seconds.csv"  # how names end of what holds a stage's seconds
 
@@ -113,9 +113,10 @@ class Clock:
 
     Args:
         measured: experiments that are whole runs.
+        code: what runs will be made with; what was trained with other code says how long, but is trained again.
     """
 
-    def __init__(self, measured: Iterable[Experiment]):
+    def __init__(self, measured: Iterable[Experiment], code: Code):
         self.like: dict[str, Any] = {}
         self.done: set[str] = set()
         self.rates: list[tuple[Task, float]] = []
@@ -123,7 +124,8 @@ class Clock:
             self.like = experiment.stages
             spent = seconds(experiment)
             for task in tasks(experiment.params, self.like) if experiment.params else ():
-                self.done.add(task.key)
+                if experiment.code == code:
+                    self.done.add(task.key)
                 if task.stage in spent and task.work:
                     self.rates.append((task, spent[task.stage] / task.work))
 

@@ -28,14 +28,17 @@ GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  #
 REASON = re.compile(r"^error: (.*)", re.MULTILINE | re.IGNORECASE)
 
 
-def run() -> None:
+def run(any_code: bool = False) -> None:
     """Train and measure what the study lacks.
+
+    Args:
+        any_code: see `finished`.
 
     Raises:
         PipelineError: runs failed; all others were made nevertheless.
     """
     code = experiments.code_now()
-    missing, _ = _lacking(code)
+    missing, _ = _lacking(code, any_code)
     leftovers.sweep()
     failed = {}
     for number, one in enumerate(missing, start=1):
@@ -46,10 +49,11 @@ def run() -> None:
         raise PipelineError(f"study: {len(failed)} of {len(missing)} runs failed: {names}; logs are in {LOGS}")
 
 
-def show() -> None:
-    """List what the study lacks, and how long it will take."""
-    missing, measured = _lacking(experiments.code_now())
-    clock, total = Clock(measured), 0.0
+def show(any_code: bool = False) -> None:
+    """List what the study lacks, and how long it will take; `any_code` as in `run`."""
+    code = experiments.code_now()
+    missing, measured = _lacking(code, any_code)
+    clock, total = Clock(measured, code), 0.0
     for one in missing:
         needed = clock.seconds(one.params)
         total += needed or 0
@@ -58,10 +62,10 @@ def show() -> None:
         print(f"together: {_minutes(total if measured else None)}")
 
 
-def _lacking(code: Code) -> tuple[list[Run], list[Experiment]]:
-    """Which runs are to be made, and the experiments that were made with this code; say how many there are."""
+def _lacking(code: Code, any_code: bool) -> tuple[list[Run], list[Experiment]]:
+    """Which runs are to be made, and the experiments that count; say how many there are."""
     planned = plan.runs(params.load())
-    measured = finished(kept.all_known(), code)
+    measured = finished(kept.all_known(), code, any_code)
     waiting = {key for _, key in leftovers.queued()}
     missing = [run for run in planned if run.key not in measured]
     held = [run for run in missing if run.key in waiting]
@@ -71,9 +75,9 @@ def _lacking(code: Code) -> tuple[list[Run], list[Experiment]]:
     return [run for run in missing if run.key not in waiting], list(measured.values())
 
 
-def finished(found: Iterable[Experiment], code: Code) -> dict[str, Experiment]:
-    """The last whole run of each key that was made with this code, and on the data that there are now."""
-    made = experiments.on_newest_data([one for one in found if one.params and one.code == code])
+def finished(found: Iterable[Experiment], code: Code, any_code: bool = False) -> dict[str, Experiment]:
+    """The last whole run of each key that was made with this code, or with any, and on the data that there are now."""
+    made = experiments.on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
     return {plan.key(one.params): one for one in experiments.on_this_folder(made) if one.params}
 
 

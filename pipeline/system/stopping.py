@@ -41,7 +41,9 @@ def _listen(ears: socket.socket, heeded: list[int], say: Callable[[], str]) -> N
     with ears:
         while number := ears.recv(1):
             if number[0] in heeded:
-                files.give_up()
-                sys.stdout.flush()
-                print("\n" * sys.stderr.isatty() + f"error: {printable(say())}", file=sys.stderr, flush=True)
-                os._exit(128 + number[0])  # as the shell has it
+                try:
+                    files.give_up()
+                    sys.stdout.flush()
+                    print("\n" * sys.stderr.isatty() + f"error: {printable(say())}", file=sys.stderr, flush=True)
+                finally:  # whoever read what we say may have been stopped as well
+                    os._exit(128 + number[0])  # as the shell has it
