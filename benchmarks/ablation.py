@@ -166,7 +166,7 @@ def gan(settings: params.Params, start: nn.Module) -> nn.Module:
     seed_everything(settings.seed)
     network = deepcopy(start)
     architecture = train_unet.on_encoder(0)[1]["architecture"]
-    features = train_gan.features(store.read_about(TARGET)["name"])
+    features = train_gan.features(store.read_about(TARGET)["name"], store.side(TARGET))
     train_gan.train(settings, network, architecture, features)
     return network
 

@@ -63,7 +63,9 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         network, about = saved.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
         "unet": lambda: train_unet.train(settings, network),
-        "gan": lambda: train_gan.train(settings, network, about["architecture"], train_gan.features(about["data"]))[0],
+        "gan": lambda: train_gan.train(
+            settings, network, about["architecture"], train_gan.features(about["data"], store.side(TARGET))
+        )[0],
     }
     theirs: dict[str, Callable[[], History]] = {
         "unet": lambda: tutorial.l1_alone(settings, network, epochs[TUTORIAL]),

@@ -11,6 +11,7 @@ from pipeline.datasets import store
 from pipeline.model_files import saved
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.networks.encoder import check_side
 from pipeline.networks.generator import BothWays
 from pipeline.params import GAN, Params
 from pipeline.system.errors import PipelineError
@@ -40,7 +41,9 @@ def run(params: Params) -> None:
     if about["unet"].get("encoder_learning_rate") == 0:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
-    eye = features(about["data"])
+    seen = smallest(store.side(colouriser.TARGET), params.gan.half_size if params.gan.epochs else 0)
+    check_side(about["architecture"], seen)
+    eye = features(about["data"], seen)
     checkpoint = Checkpoint("train-gan", __name__, settings, [*colouriser.files(), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
@@ -50,16 +53,19 @@ def run(params: Params) -> None:
     checkpoint.remove()
 
 
-def features(data: str) -> nn.Module:
+def features(data: str, side: int) -> nn.Module:
     """The body of the classifier of colour pictures, for `FrechetLoss`.
 
     Args:
         data: what it must have been trained on.
+        side: of the smallest pictures that it is to see.
 
     Raises:
-        PipelineError: there is no such model, or it was trained on other pictures.
+        PipelineError: there is no such model, it was trained on other pictures, or these are too small for it.
     """
-    return saved.build_on(FEATURES, "classifier", data)[0].body
+    network, about = saved.build_on(FEATURES, "classifier", data)
+    check_side(about["architecture"], side)
+    return network.body
 
 
 def train(

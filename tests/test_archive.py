@@ -75,6 +75,7 @@ def test_when_all_urls_fail_one_line_gives_each_reason_and_the_way_out(server, p
         server.url("gone"),
         server.url(path.name),
         "ftp://host/file",
+        "http://[::1/file",
         "/no/such/file",
         "D:/no/such/file",
     ]
@@ -85,7 +86,8 @@ def test_when_all_urls_fail_one_line_gives_each_reason_and_the_way_out(server, p
     assert f"{urls[1]}: 404 Not Found;" in said
     assert f"{urls[2]}: wrong checksum, given {checksum(path)[4:]}, expected {right};" in said
     assert f"{urls[3]}: ftp is not supported" in said
-    for url in urls[4:]:
+    assert f"{urls[4]}: no URL: Invalid IPv6 URL" in said
+    for url in urls[5:]:
         assert f"{url}: No such file or directory" in said
     assert "-S case=photos" in said
     assert cached(server) == []
@@ -414,3 +416,36 @@ def test_a_header_of_no_end_is_refused_before_it_takes_memory(tmp_path, kind):
     path.write_bytes(gzip.compress(huge.tobuf()) + gzip.compress(bytes(1 << 20)) * 1024)
     with pytest.raises(PipelineError, match="a header has 1,073,741,824 bytes, allowed: up to"), little_memory():
         archive.read(path, "folder", {"a.bin": archive.Member(2 << 30, whole)})
+
+
+def sparse(parts: int) -> bytes:
+    """A header that says that a file has holes, and ever more headers that list its parts (tar's GNU format)."""
+    first = tarfile.TarInfo("folder/a.bin")
+    first.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(first.tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1  # more of them follow
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+    return bytes(header) + (b"\0" * 504 + b"\1" + b"\0" * 7) * parts
+
+
+def test_a_file_with_holes_is_refused_before_its_list_of_parts_is_read(tmp_path):
+    path = tmp_path / "holes.tar.gz"
+    path.write_bytes(gzip.compress(sparse(200_000)))
+    with pytest.raises(PipelineError, match=r"folder/a\.bin is no plain file"), little_memory():
+        archive.read(path, "folder", {"a.bin": archive.Member(2 << 30, whole)})
+    info, content = member("folder/a.bin", b"1000000\n" + b"0\n1\n" * 1_000_000)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1"}
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as hostile:
+        hostile.addfile(info, io.BytesIO(content))
+    with pytest.raises(PipelineError, match="is no plain file"), little_memory():
+        archive.read(path, "folder", {"a.bin": archive.Member(2 << 30, whole)})
+
+
+def test_headers_of_headers_without_end_are_one_line(tmp_path):
+    path = tmp_path / "deep.tar"
+    name = tarfile.TarInfo("long")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 1
+    path.write_bytes((name.tobuf() + bytes(512)) * 2000)
+    with pytest.raises(PipelineError, match="damaged, or no tar archive") as raised:
+        archive.read(path, "folder", MEMBERS)
+    message(raised)

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image, ImageOps
 
 from pipeline import download, params
-from pipeline.datasets import store
+from pipeline.datasets import sources, store
 from pipeline.system.errors import PipelineError
 from tests import archives
 from tests.archives import checksum, draw, make_cifar10, make_imagenette, make_stl10
@@ -134,6 +134,12 @@ def test_a_target_without_colours_is_refused_and_an_encoder_learns_from_it(setti
         run("target", settings, "folder")
     assert not Path("data/target").exists()
     assert run("encoder", settings, "folder") == PICTURES
+
+
+def test_a_target_without_pictures_is_one_line():
+    nothing = store.Split(np.empty((0, 32, 32, 3), np.uint8), np.empty(0, np.int64))
+    with pytest.raises(PipelineError, match="cifar10: there is no validation picture"):
+        sources._with_colours(nothing, "cifar10", "validation")
 
 
 def test_grey_test_pictures_are_refused_before_anything_is_trained(settings, tmp_path):

@@ -72,6 +72,12 @@ def test_perfect_colours_have_skill_1_and_no_colours_skill_0():
     assert found["grey"]["delta_colourfulness"] == pytest.approx(-found["real"]["colourfulness"], abs=1)
 
 
+def test_fewer_pictures_than_processes_are_refused_by_all_of_them(monkeypatch):
+    monkeypatch.setattr(measurements.processes, "count", lambda: 3)
+    with pytest.raises(PipelineError, match="given 3 processes for 2 test pictures"):
+        measurements.measure(coloured(2), {}, Judge(), 2)
+
+
 def test_half_the_colours_have_skill_a_half_and_are_paler():
     found = results.summarise(measured(20, unet_share=0.5, gan_share=1.2), PAIRS)
     assert found["unet"]["skill"] == pytest.approx(0.5)

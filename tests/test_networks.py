@@ -73,6 +73,13 @@ def test_each_verdict_of_the_discriminator_sees_one_patch(downsamplings, patch):
     assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [patch, patch]
 
 
+@pytest.mark.parametrize(("architecture", "size", "downsamplings"), [("resnet18", 16, 4), ("resnet18", 33, 3)])
+def test_sides_that_are_rounded_up_change_nothing_of_what_the_discriminator_sees(architecture, size, downsamplings):
+    network = PatchDiscriminator(body(architecture), 4, downsamplings)
+    l = torch.rand(2, 1, size, size)  # noqa: E741
+    assert network(l, torch.rand(2, 2, size, size), network.look(l)).shape[:2] == (2, 1)
+
+
 @pytest.mark.parametrize("architecture", ["vgg8", "resnet20", "resnet18"])
 @pytest.mark.parametrize("size", [32, 50])
 def test_the_discriminator_looks_at_lightness_and_at_what_the_encoder_sees_in_it(architecture, size):

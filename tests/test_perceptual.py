@@ -94,6 +94,14 @@ def test_lpips_is_that_of_torchmetrics_for_each_picture(reference, alexnet, pair
     torch.testing.assert_close(found, expected)
 
 
+def test_weights_can_be_moved_to_a_gpu_and_looked_at_there(alexnet, pair, monkeypatch):
+    """Moving them there makes tensors anew, as this does, of which views are taken in inference mode."""
+    monkeypatch.setattr(torch.nn.Module, "to", lambda network, device: network._apply(torch.clone))
+    compare = perceptual.lpips(alexnet, 64, CPU)
+    with torch.inference_mode():
+        assert compare(*pair(64)).shape == (3,)
+
+
 def test_small_pictures_are_enlarged_for_lpips(reference, alexnet, pair):
     first, second = pair(32)
     large = [interpolate((pictures / 255).movedim(3, 1), (64, 64), mode="bilinear") for pictures in (first, second)]

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,18 @@ def test_experiments_have_a_gpu_each_by_the_names_that_the_user_allows(folder, m
             assert {path.name.rpartition("-")[2] for path in lock.FOLDER.glob("gpu-*")} == {"2.lock", "5.lock"}
         with launch.gpu_of_its_own(2) as again:
             assert again == 1
+
+
+def test_an_experiment_that_waits_takes_the_gpu_that_is_free_first(folder, monkeypatch):
+    monkeypatch.setattr(launch, "LOOK", 0.01)
+    with ExitStack() as first, ExitStack() as second:
+        assert [held.enter_context(launch.gpu_of_its_own(2)) for held in (first, second)] == [0, 1]
+        with ThreadPoolExecutor() as pool, ExitStack() as third:
+            waiting = pool.submit(lambda: third.enter_context(launch.gpu_of_its_own(2)))
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.1)
+            second.close()
+            assert waiting.result() == 1
 
 
 @pytest.mark.parametrize(

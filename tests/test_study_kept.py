@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import PureWindowsPath
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,20 @@ def test_a_kept_run_is_small(made):
     keep(made[:1])
     (folder,) = kept.FOLDER.iterdir()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
+
+
+def test_of_a_unet_that_counts_the_run_with_a_gan_is_kept_that_it_is_part_of(made):
+    keep([experiments.unet_alone(made[0])])
+    (again,) = kept.read_all()
+    assert again.params == made[0].params
+    assert "gan" in again.figures
+
+
+def test_files_have_the_names_that_git_and_dvc_give_them_on_windows_too(made, monkeypatch):
+    (first,) = experiments.on_newest_data(made[:1])
+    monkeypatch.setattr(experiments, "FIGURES", PureWindowsPath(experiments.FIGURES))
+    content = {path: experiments.git("show", f"{first.commit}:{path}") for path in kept.READ}
+    assert experiments.read("again", first.commit, "b" * 40, first.when, content.__getitem__).problem is None
 
 
 def test_a_study_that_is_kept_in_part_goes_on_with_the_rest(made):

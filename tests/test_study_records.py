@@ -11,7 +11,7 @@ import pytest
 from pipeline import inventory
 from pipeline.study import cache, claims, experiments, page, plan, records
 from pipeline.study.cells import Table
-from pipeline.study.run import finished
+from pipeline.study.run import called, finished
 from tests import studies
 from tests.studies import CODE, experiment, figures, part, study
 
@@ -115,10 +115,13 @@ def test_a_folder_that_has_changed_is_not_measured_any_more(tmp_path, monkeypatc
     digest = hashlib.md5(inventory.of(run.params.datasets.folder.path)).hexdigest()
     one = experiment(run, figures(0.2), {"data/inventory.json": digest})
     assert finished([one], CODE).keys() == {run.key}
+    before = called(run, CODE)
     (tmp_path / "mine/new.png").touch()
     assert not finished([one], CODE)
+    assert records.gather([run], [one], CODE, {})[0].status == "missing"
+    assert called(run, CODE) != before  # DVC would refuse another one of the same name
     shutil.rmtree(tmp_path / "mine")
-    assert not finished([one], CODE)
+    assert finished([one], CODE).keys() == {run.key}  # there is nothing that it could be made of again
 
 
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():

@@ -11,6 +11,7 @@ from pipeline.datasets import store
 from pipeline.model_files import saved
 from pipeline.networks.classifier import Classifier
 from pipeline.networks.discriminator import PatchDiscriminator
+from pipeline.networks.generator import unet
 from pipeline.system.errors import PipelineError
 from tests.archives import draw
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
@@ -22,12 +23,12 @@ def test_the_features_are_those_of_the_classifier_that_was_trained_on_the_same_p
     classifier = Classifier("resnet20", 3, 2).eval()
     saved.save(train_gan.FEATURES, classifier, **CLASSIFIER)
     rgb = torch.rand(2, 3, 32, 32)
-    assert torch.equal(train_gan.features(CLASSIFIER["data"])(rgb), classifier.body(rgb))
+    assert torch.equal(train_gan.features(CLASSIFIER["data"], 16)(rgb), classifier.body(rgb))
     with pytest.raises(PipelineError, match=r"^models/features\.safetensors: given one trained on .*, needed others; "):
-        train_gan.features("others")
+        train_gan.features("others", 16)
 
 
-def ready(tmp_path, monkeypatch, unet, **changes):
+def ready(tmp_path, monkeypatch, about, **changes):
     """Parameters of a short training, and a folder with all that it needs, in which it may write."""
     settings = params.load()
     quick = settings.gan.model_copy(update={"batch_size": 4, "filters": 4, "colourfulness": 0.0, **changes})
@@ -35,7 +36,7 @@ def ready(tmp_path, monkeypatch, unet, **changes):
     split = store.Split(*draw(16, 32, np.random.default_rng(0)))
     store.write(train_gan.colouriser.TARGET, {"name": "photos32"}, {"train": split, "validation": split})
     network = random_unet()
-    saved.save(train_gan.UNET, network, **COLOURISER | {"unet": unet})
+    saved.save(train_gan.UNET, network, **COLOURISER | {"unet": about})
     saved.save(train_gan.FEATURES, Classifier("resnet20", 3, 2), **CLASSIFIER)
     return settings.model_copy(update={"gan": quick}), network
 
@@ -49,6 +50,14 @@ def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
     assert about["share"] > 0
     same = [torch.equal(tensor, before[name]) for name, tensor in trained.layers[0].state_dict().items()]
     assert all(same) == (rate == 0)
+
+
+def test_pictures_that_are_too_small_at_half_the_side_are_refused_before_the_training(tmp_path, monkeypatch):
+    settings, _ = ready(tmp_path, monkeypatch, {}, epochs=1, half_size=0.5)
+    architecture = "timm/test_convnext"
+    saved.save(train_gan.UNET, unet(architecture), **COLOURISER | {"architecture": architecture, "unet": {}})
+    with pytest.raises(PipelineError, match=rf"^given pictures of 16 pixels, allowed for {architecture}: 32"):
+        train_gan.run(settings)
 
 
 def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatch):

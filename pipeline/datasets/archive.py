@@ -114,7 +114,10 @@ def _wrong(given: str, archive: Archive) -> str:
 
 
 def _fetch_one(url: str, archive: Archive, stored: Path) -> Path:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _Unusable(f"no URL: {error}") from None
     match parts.scheme:
         case "http" | "https":
             return _download(url, archive, stored)
@@ -369,7 +372,7 @@ def _opened(path: Path, most: int) -> Iterator[tarfile.TarFile]:
                 yield archive
     except ValueError as error:
         raise PipelineError(f"{path}: {error}; {WAY_OUT}") from None
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, RecursionError, IndexError) as error:
         raise PipelineError(f"{path}: damaged, or no tar archive: {' '.join(str(error).split())}; {WAY_OUT}") from None
 
 
@@ -420,9 +423,15 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
         header = super().frombuf(buf, encoding, errors)
+        if header.type == tarfile.GNUTYPE_SPARSE:  # whose list of parts tarfile reads first, however long it is
+            raise ValueError(f"{header.name} is no plain file")
         if header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and header.size > LONGEST_HEADER:
             raise ValueError(f"a header has {header.size:,} bytes, allowed: up to {LONGEST_HEADER:,}")
         return header
+
+    def _proc_gnusparse_10(self, *_: Any) -> None:
+        """As above, where the list stands in the file itself; tarfile calls it by this name."""
+        raise ValueError(f"{self.name} is no plain file")
 
 
 class _Bounded:

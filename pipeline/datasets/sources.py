@@ -15,6 +15,7 @@ from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl
 from pipeline.datasets import folder as pictures_folder
 from pipeline.datasets.store import Split
 from pipeline.params import Datasets, EncoderName
+from pipeline.system.errors import PipelineError
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) 
 
 def _with_colours(split: Split, data: str, name: str) -> Split:
     """A split without its grey pictures, which is told on stderr; refused if the others have no colours either."""
+    if not len(split.labels):
+        raise PipelineError(f"{data}: there is no {name} picture; give a data set with more pictures")
     chosen = colours.coloured(split)
     kept = split.take(chosen) if chosen.size else split
     colours.require(kept.pictures, f"{data}: every {name} picture")

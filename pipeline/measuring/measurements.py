@@ -43,8 +43,12 @@ def measure(
         On the first process what all of them measured, on the others None.
 
     Raises:
-        PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures.
+        PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures, or there
+            are fewer of them than processes.
     """
+    if len(test.pictures) < processes.count():
+        given = f"{processes.count()} processes for {len(test.pictures)} test pictures"
+        raise PipelineError(f"given {given}, allowed: a picture for each; start fewer processes")
     colours.require(test.pictures, "every test picture")
     device = next(judge.parameters()).device
     mine = processes.mine(np.arange(len(test.pictures)))

@@ -100,7 +100,7 @@ def inception(path: Path, device: torch.device) -> Look:
 @contextmanager
 def _reading(path: Path, name: str, architecture: str) -> Iterator[None]:
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference_mode, whose weights lose what views need on their way to a GPU
             yield
     except BROKEN as error:
         if ran_out_of_memory(error):

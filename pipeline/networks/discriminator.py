@@ -1,6 +1,5 @@
 """The PatchGAN: says of each patch whether it is a photograph's or the generator's."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -27,7 +26,8 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, encoder: nn.Sequential, filters: int = 64, downsamplings: int = 2):
         super().__init__()
-        self.encoder, self.smallest = encoder.eval().requires_grad_(False), 2**downsamplings
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.factors = _factors(encoder, 2**downsamplings)
         known = {factor: x.shape[1] for factor, x in self.look(torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)).items()}
         self.downs, channels = nn.ModuleList(), 3
         for level in range(downsamplings):
@@ -58,12 +58,8 @@ class PatchDiscriminator(nn.Module):
             mean: over the whole batch, of which these pictures may be a part.
         """
         seen, x = {}, l
-        for layer in self.encoder:
-            x = layer(x)
-            factor = 2 ** round(math.log2(l.shape[-1] / x.shape[-1]))
-            if factor > self.smallest:
-                break
-            seen[factor] = x
+        for factor, layer in zip(self.factors, self.encoder, strict=False):
+            seen[factor] = x = layer(x)
         return {factor: x / mean(x.square()).sqrt().clamp_min(1e-6) for factor, x in seen.items()}
 
     def forward(self, l: Tensor, ab: Tensor, seen: dict[int, Tensor]) -> Tensor:  # noqa: E741
@@ -81,6 +77,18 @@ class PatchDiscriminator(nn.Module):
         for level, down in enumerate(self.downs, start=1):
             x = down(x)
             if 2**level in seen:
-                # Of odd sides the encoder may keep a pixel more.
+                # Of odd sides the encoder may keep a pixel more, or a few.
                 x = torch.cat((x, nn.functional.interpolate(seen[2**level], x.shape[2:])), dim=1)
         return self.verdict(x)
+
+
+@torch.no_grad()
+def _factors(encoder: nn.Sequential, most: int) -> list[int]:
+    """How often smaller the sides are after each of an encoder's layers, 2, 4 and so on, up to the last of `most`."""
+    found, x = [], torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)
+    for layer in encoder:
+        x = layer(x)
+        if (factor := BUILD_SIZE // x.shape[-1]) > most:
+            break
+        found.append(factor)
+    return found

@@ -102,7 +102,7 @@ def clocks(experiment: Experiment) -> dict[str, str]:
     return {
         output["path"]: name
         for name, entry in experiment.stages.items()
-        if not (name == "train_gan" and experiment.unet_alone)
+        if not (name == "train_gan" and experiment.whole)
         for output in entry.get("outs", [])
         if output["path"].endswith(SECONDS)
     }

@@ -55,7 +55,7 @@ class Experiment:
     problem: why it is no whole run, and has none of these three; or None.
     folder: where it is kept, if it was read from there, see `kept`.
     torch: the version that trained it, if that is kept.
-    unet_alone: whether it is what a run with a GAN has of the U-Net, see `unet_alone`.
+    whole: the run with a GAN of which it is the U-Net alone, see `unet_alone`; or None.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Experiment:
     problem: str | None = None
     folder: Path | None = None
     torch: str | None = None
-    unet_alone: bool = False
+    whole: "Experiment | None" = None
 
     @cached_property
     def code(self) -> Code:
@@ -115,8 +115,8 @@ def read(name: str, commit: str, baseline: str, when: str, file: Callable[[str],
     try:
         given = params.read(file("params.yaml"), "params.yaml") | NO_STUDY
         stages = _behind_evaluate(params.read(file("dvc.lock"), "dvc.lock")["stages"])
-        content = file(str(FIGURES))
-        if hashlib.md5(content).hexdigest() != _outputs(stages)[str(FIGURES)][1]:
+        content = file(FIGURES.as_posix())
+        if hashlib.md5(content).hexdigest() != _outputs(stages)[FIGURES.as_posix()][1]:
             raise LookupError("its figures are of another run")
         checked = params.check(_as_run(given, stages), "params.yaml")
         return Experiment(name, commit, baseline, when, stages, json.loads(content), checked, **kept)
@@ -135,7 +135,7 @@ def unet_alone(one: Experiment) -> Experiment | None:
         return None
     figures = {who: found for who, found in one.figures.items() if not who.startswith(("gan", "unet_gain"))}
     alone = plan.override(one.params, {"gan.epochs": 0}, one.name)
-    return replace(one, figures=figures, params=alone, unet_alone=True)
+    return replace(one, figures=figures, params=alone, whole=one)
 
 
 def on_newest_data(found: Sequence[Experiment]) -> list[Experiment]:
@@ -162,24 +162,29 @@ def _kinds_of_data(one: Experiment) -> list[tuple[str, str]]:
 
 
 def on_this_folder(found: Iterable[Experiment]) -> list[Experiment]:
-    """Those of whole runs that did not read the user's folder of pictures, or read what lies in it now."""
+    """Those of whole runs that did not read the user's folder of pictures, or read what lies in it, if it is there."""
     taken = cache(_inventory)  # a folder is looked through once
 
     def is_as_now(one: Experiment) -> bool:
         assert one.params
         if not inventory.reads_folder(one.params):
             return True
-        return one.output(str(inventory.INVENTORY)) == taken(one.params.datasets.folder.path)
+        now = taken(one.params.datasets.folder.path)
+        return now is None or one.output(inventory.INVENTORY.as_posix()) == now
 
     return [one for one in found if is_as_now(one)]
 
 
-def _inventory(top: Path) -> str:
-    """The MD5 of data/inventory.json as it would be now; nothing, if there is no such folder."""
+def inventory_now(whole: Params) -> str | None:
+    """The MD5 of data/inventory.json as it would be now; None for a run that reads no folder, or one that is gone."""
+    return _inventory(whole.datasets.folder.path) if inventory.reads_folder(whole) else None
+
+
+def _inventory(top: Path) -> str | None:
     try:
         return hashlib.md5(inventory.of(top)).hexdigest()
     except PipelineError:
-        return ""
+        return None
 
 
 def _file(commit: str, path: str) -> bytes:

@@ -24,7 +24,11 @@ from pipeline.system.files import write_all
 
 FOLDER = Path("metrics/study")
 ABOUT = "run.json"  # name, commit, baseline, when, torch, and the digests of all other files
-READ = {"params.yaml": "params.yaml", "dvc.lock": "lock.yaml", str(FIGURES): FIGURES.name}  # in git → in the folder
+READ = {
+    "params.yaml": "params.yaml",
+    "dvc.lock": "lock.yaml",
+    FIGURES.as_posix(): FIGURES.name,
+}  # in git → in the folder
 CURVE = "plots/unet.csv"
 
 
@@ -57,8 +61,9 @@ def _same(first: Experiment, second: Experiment) -> bool:
 
 
 def write(one: Experiment) -> None:
-    """Write a measured run, all of its files or none; nothing if it is kept, or part of one, or lacks pictures."""
-    if one.folder or one.unet_alone or not one.params or not cache.path(one, pictures.NOTED):
+    """Write a measured run, or the one that it is part of, all of its files or none; nothing if it lacks pictures."""
+    one = one.whole or one
+    if one.folder or not one.params or not cache.path(one, pictures.NOTED):
         return
     folder = FOLDER / plan.key(one.params)
     if _read(folder).commit == one.commit:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.params import Params
 from pipeline.study import estimate, plan
-from pipeline.study.experiments import Code, Experiment, differences, on_newest_data
+from pipeline.study.experiments import Code, Experiment, differences, on_newest_data, on_this_folder
 from pipeline.study.plan import Place, Run
 
 MEASURED, MISSING, FAILED, QUEUED = "measured", "missing", "failed", "queued"
@@ -66,7 +66,7 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    counting = on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
+    counting = on_this_folder(on_newest_data([one for one in found if one.params and (any_code or one.code == code)]))
     keyed = [(plan.key(one.params), one) for one in counting if one.params]
     last = dict(keyed) | {key: one for key, one in keyed if one.code == code}
     records = []
@@ -79,7 +79,7 @@ def gather(
     shown = {record.experiment.commit for record in records if record.experiment}
     of_these_data = {id(one) for one in counting}
     for one in found:
-        if one.commit in shown or one.unet_alone:
+        if one.commit in shown or one.whole:
             continue
         if not one.params:
             records.append(Record(one.name, NOT_WHOLE, one.problem or "", experiment=one))

@@ -91,7 +91,7 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     """Make an experiment of a run; say in a line why there is none, or None if there is."""
     log = LOGS / f"{one.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", _name(one, code)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", called(one, code)]
     for name, value in one.overrides.items():
         command += ["--set-param", f"{name}={_quoted(value)}"]
     with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -110,9 +110,10 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     return why
 
 
-def _name(one: Run, code: Code) -> str:
-    """What DVC calls it: the same for the same run of the same code, so that no two get the same name."""
-    digest = hashlib.sha256(json.dumps([one.key, code], sort_keys=True).encode()).hexdigest()
+def called(one: Run, code: Code) -> str:
+    """What DVC calls a run: the same for the same run of the same code and folder, so that no two get the same name."""
+    told = [one.key, code, *filter(None, [experiments.inventory_now(one.params)])]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return f"{one.name}-{digest[:8]}"
 
 

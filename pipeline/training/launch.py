@@ -26,6 +26,7 @@ from pipeline.training import processes
 from pipeline.training.processes import Lost
 
 WAY_OUT = "work in a copy of the project on a local disk"
+LOOK = 5  # seconds from one look for a free GPU to the next
 GRACE = 10  # seconds, in which a process may end by itself, or another one say what went wrong
 
 
@@ -63,11 +64,12 @@ def gpu_of_its_own(gpus: int) -> Iterator[int]:
     checkpoints().mkdir(exist_ok=True)
     locks = [checkpoints() / f"gpu-{platform.node()}-{name.strip()}.lock" for name in names]
     with ExitStack() as held:
-        free = next((number for number, lock in enumerate(locks) if _take(lock, held)), None)
-        if free is None:
-            print(f"each of the {gpus} GPUs has an experiment; waiting for one to end", flush=True)
-            free = os.getpid() % gpus
-            held.enter_context(hold(locks[free], WAY_OUT, wait=True))
+        told = False
+        while (free := next((number for number, lock in enumerate(locks) if _take(lock, held)), None)) is None:
+            if not told:
+                print(f"each of the {gpus} GPUs has an experiment; waiting for one to end", flush=True)
+            told = True
+            time.sleep(LOOK)
         yield free
 
 
