@@ -1,5 +1,6 @@
 """The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
@@ -12,6 +13,8 @@ from typer.core import TyperGroup
 from pipeline import params
 from pipeline.system import environment, lock
 from pipeline.system.errors import PipelineError, Stopped, Unread, ran_out_of_memory
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # where room, or a right, is lacking
 
 
 class Commands(TyperGroup):
@@ -74,9 +77,8 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
         place = error.filename2 or error.filename
         where = f"{place}: " if place else ""
         reason = error.strerror or error
-        raise PipelineError(
-            f"{name}: {where}{reason}; make room, or allow writing there, and run the same command again"
-        ) from None
+        way_out = "make room, or allow writing there" if error.errno in FULL else "see to it"
+        raise PipelineError(f"{name}: {where}{reason}; {way_out}, and run the same command again") from None
 
 
 def _more_memory(stage: str) -> str:

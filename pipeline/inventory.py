@@ -7,11 +7,12 @@ depends on, no case could run without it.
 import hashlib
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.datasets import folder
 from pipeline.params import Params
-from pipeline.photographs import folders
+from pipeline.photographs import folders, formats
 from pipeline.system.files import write_all
 
 INVENTORY = Path("data/inventory.json")
@@ -40,12 +41,16 @@ def of(top: Path | None) -> bytes:
 
 
 def take(top: Path) -> dict[str, int | str]:
-    """The inventory of a folder. It is the same wherever the folder lies, and changes when a file does."""
+    """The inventory of a folder: the same wherever that lies, and another when a file changes, or can be read now."""
     digest = hashlib.sha256()
-    files = folders.walk(top).files
-    for path in files:
-        status = path.stat()
-        digest.update(
-            os.fsencode(path.relative_to(top).as_posix()) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
-        )
-    return {"files": len(files), "sha256": digest.hexdigest()}
+    number, develops = 0, find_spec("rawpy") is not None
+    for path in folders.walk(top).files:
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # it has gone meanwhile
+            continue
+        number += 1
+        readable = os.access(path, os.R_OK) and (develops or path.suffix.lower() not in formats.RAW_SUFFIXES)
+        told = f"\0{status.st_size}\0{status.st_mtime_ns}\0" + "\0" * (not readable)
+        digest.update(os.fsencode(path.relative_to(top).as_posix()) + told.encode())
+    return {"files": number, "sha256": digest.hexdigest()}

@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -25,10 +26,17 @@ DatasetName = Literal["cifar10", "stl10", "imagenette", "photos32", "photos96", 
 EncoderName = DatasetName | Literal["imagenet", "none"]
 
 
+CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode
+
+
 def _printable(value: Any) -> Any:
-    if isinstance(value, str) and not (value and value.isprintable()):
+    if isinstance(value, str) and (not value or any(unicodedata.category(letter) in CONTROL for letter in value)):
         raise ValueError("text without line breaks and other control characters")
     return value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value  # some programs print digests in capitals
 
 
 def _side(value: Any) -> Any:
@@ -109,7 +117,7 @@ class Archive(Section):
     """A file to fetch: the first URL that works, http, https, hub, file or a path, checked against its checksum."""
 
     urls: Annotated[list[Text], Field(min_length=1)]
-    checksum: Annotated[str, Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
+    checksum: Annotated[str, BeforeValidator(_lower), Field(pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$")]
 
 
 # In pixels; other data sets have a parameter for it. Published weights are trained, as a rule, on 224.
@@ -309,6 +317,10 @@ class _Loader(yaml.BaseLoader):
         for (key, _), name in zip(node.value, keys, strict=True):
             if not isinstance(name, str):
                 raise yaml.MarkedYAMLError(problem="a key that is no word", problem_mark=key.start_mark)
+            if name == "<<":
+                raise yaml.MarkedYAMLError(
+                    problem="<<, which is not read here: write its keys out", problem_mark=key.start_mark
+                )
             if keys.count(name) > 1:
                 raise yaml.MarkedYAMLError(problem=f"{name!r} is there twice", problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)

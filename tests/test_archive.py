@@ -231,6 +231,24 @@ def test_what_is_there_may_be_of_another_file_or_the_server_know_no_ranges(serve
     assert cached(server) == [part.with_name("archive")]
 
 
+def test_a_page_in_the_place_of_what_is_lacking_costs_nothing_of_what_is_there(server, published):
+    """As a network gives it that wants a password first, with a status that says that all is well."""
+    path, asked = published
+    part = archive.fetch(asked).with_name("part")
+    part.with_name("archive").unlink()
+    content = path.read_bytes()
+    part.write_bytes(content[:1234])
+    path.write_bytes(b"<html>Who are you?</html>")
+    server.knows_ranges = False
+    with pytest.raises(PipelineError, match="wrong checksum"):
+        archive.fetch(asked)
+    assert part.read_bytes() == content[:1234]
+    path.write_bytes(content)
+    server.knows_ranges = True
+    assert archive.fetch(asked).read_bytes() == content
+    assert server.ranges[-1] == "bytes=1234-"
+
+
 def test_a_download_that_was_killed_when_all_was_there_needs_no_more(server, published):
     path, asked = published
     stored = archive.fetch(asked)

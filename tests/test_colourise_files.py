@@ -309,7 +309,8 @@ def test_a_result_of_something_else_is_made_anew_and_one_of_the_same_is_left(run
     code, output, errors = run("photos", "--out", "out", *change)
     assert (code, errors) == (0, [])
     assert output == (
-        "written: 7 photographs in out; made anew: 7, by another model, size or strength, or of photographs that changed\n"
+        "written: 7 photographs in out; "
+        "made anew: 7, by another model, size or strength, or of photographs that changed\n"
     )
     assert files("out") == sorted(first)
     run("photos", "--out", "out")

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import tempfile
@@ -9,6 +10,8 @@ from PIL import Image, ImageCms
 
 from pipeline.datasets import copies, folder
 from pipeline.datasets.store import Split
+from pipeline.photographs import writing
+from pipeline.photographs.xmp import Made
 from pipeline.system.errors import PipelineError
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -381,3 +384,57 @@ def test_copies_do_not_count_as_pictures(tmp_path):
 def test_a_tilde_is_the_home_folder(pictures, monkeypatch):
     monkeypatch.setenv("HOME", str(pictures.parent))
     assert folder.find(Path("~/pictures")) == pictures
+
+
+def test_raw_data_beside_their_picture_are_the_same_picture(pictures, capsys):
+    (pictures / "dogs/0.NEF").write_bytes(b"of a sensor")
+    (pictures / "dogs/elsewhere.NEF").write_bytes(b"of a sensor")
+    _, splits = read(pictures, 16)
+    errors = capsys.readouterr().err
+    assert sum(numbers(splits).values()) == 60
+    assert "raw data of what is there developed, too: 1" in errors
+    assert "elsewhere.NEF: passed over" in errors
+
+
+def test_results_of_colouring_are_no_pictures_to_learn_from(pictures, capsys):
+    made = pictures / "dogs/0-coloured.png"
+    made.touch()
+    writing.save(
+        [Image.new("RGB", (20, 20), (0, 200, 0))],
+        made,
+        "PNG",
+        made=Made(source="0" * 64, models=("1" * 64,), size=64, version="1"),
+    )
+    _, splits = read(pictures, 16)
+    assert sum(numbers(splits).values()) == 60
+    assert "0-coloured.png: passed over: a result of colouring" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_what_may_be_read_another_time_is_not_left_out_for_good(pictures, monkeypatch, trouble):
+    def fails(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(folder.reading, "read", fails)
+    with pytest.raises((PipelineError, MemoryError)) as raised:
+        read(pictures, 16)
+    if isinstance(trouble, OSError):
+        assert str(raised.value).endswith("0.png: Input/output error; see to it, and run the same command again")
+
+
+def test_pictures_of_classes_that_nothing_is_learnt_of_are_left_out_and_told(tmp_path, capsys):
+    for number in range(40):
+        save(tmp_path / "train/red" / f"{number}.png", (200, number, 30))
+        save(tmp_path / "test/red" / f"{number}.png", (180, number, 30))
+    save(tmp_path / "test/flat.png", BLUE)
+    classes, splits = read(tmp_path, 16)
+    assert classes == ["red"]
+    assert numbers(splits)["test"] == 40
+    assert "of classes that have no picture to train on: 1" in capsys.readouterr().err
+
+
+def test_subfolders_called_like_splits_that_are_none_are_named(tmp_path, capsys):
+    for number in range(60):
+        save(tmp_path / ("trainval" if number % 2 else "test") / f"{number}.png", (200, 2 * number, 30))
+    read(tmp_path, 16)
+    assert "subfolders that are no splits, for there is none for each: test" in capsys.readouterr().err

@@ -64,3 +64,25 @@ def test_it_changes_with_each_file_and_with_nothing_else(settings, tmp_path):
     assert changed()
     top.rename(tmp_path / "moved")
     assert inventory.take(tmp_path / "moved") == seen[-1]
+
+
+def test_what_can_be_read_now_and_could_not_before_is_another_inventory(tmp_path, monkeypatch):
+    (tmp_path / "a.nef").touch()
+    (tmp_path / "b.jpg").touch()
+    monkeypatch.setattr(inventory, "find_spec", lambda name: None)
+    before = inventory.take(tmp_path)
+    monkeypatch.setattr(inventory, "find_spec", lambda name: name)
+    developed = inventory.take(tmp_path)
+    monkeypatch.setattr(inventory.os, "access", lambda path, mode: path.suffix != ".jpg")
+    locked = inventory.take(tmp_path)
+    assert before["files"] == developed["files"] == locked["files"] == 2
+    assert len({before["sha256"], developed["sha256"], locked["sha256"]}) == 3
+
+
+def test_a_file_that_goes_meanwhile_is_none(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").touch()
+    walk = inventory.folders.walk
+    monkeypatch.setattr(
+        inventory.folders, "walk", lambda top: (found := walk(top))._replace(files=[*found.files, top / "gone.part"])
+    )
+    assert inventory.take(tmp_path)["files"] == 1

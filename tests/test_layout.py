@@ -87,3 +87,37 @@ def test_classes_may_hold_the_splits():
 )
 def test_other_folders_are_classes_whatever_they_are_called(names):
     assert places(*names) == {name: (name.split("/")[0] if "/" in name else "pictures", None) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set/training_set", "test_set/test_set"), ("seg_train/seg_train", "seg_test/seg_test")],
+)
+def test_splits_that_lie_once_more_in_themselves_are_no_classes(train, test):
+    files = {f"{top}/{kind}/1.jpg": (kind, split) for top, split in ((train, "train"), (test, "test"))
+             for kind in ("cats", "dogs")}  # fmt: skip
+    assert places(*files) == files
+    assert set(places(f"{train}/1.jpg", f"{test}/2.jpg").values()) == {("pictures", "train"), ("pictures", "test")}
+
+
+def test_a_class_called_train_is_one_in_a_split_as_well():
+    assert set(places("train/train/1.jpg", "test/train/2.jpg").values()) == {("train", "train"), ("train", "test")}
+
+
+def test_splits_may_name_the_class():
+    assert places("cats_train/1.jpg", "cats_test/2.jpg", "dogs_train/a/3.jpg", "dogs_test/4.jpg") == {
+        "cats_train/1.jpg": ("cats", "train"),
+        "cats_test/2.jpg": ("cats", "test"),
+        "dogs_train/a/3.jpg": ("dogs", "train"),
+        "dogs_test/4.jpg": ("dogs", "test"),
+    }
+
+
+def test_what_lies_beside_the_splits_of_a_class_has_no_place():
+    names = ("cats/train/1.jpg", "cats/test/2.jpg", "dogs/train/3.jpg", "dogs/test/4.jpg")
+    assert list(places(*names, "dogs/5.jpg", "dogs/extra/6.jpg", "7.jpg")) == list(names)
+    assert set(places(*names[:2], "dogs/1.jpg").values()) == {("cats", None), ("dogs", None)}  # without any to train on
+
+
+def test_letters_that_are_nearly_those_of_a_split_are_others():
+    assert places("traın/1.jpg", "test/2.jpg") == {"traın/1.jpg": ("traın", None), "test/2.jpg": ("test", None)}

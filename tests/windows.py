@@ -7,6 +7,7 @@ be deleted, renamed or replaced, nor can one that may not be written.
 
 import builtins
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -93,3 +94,4 @@ def keep(number: int) -> None:
 
 
 os.fsync = keep
+shutil._use_fd_functions = False  # by which other systems delete what lies in a folder

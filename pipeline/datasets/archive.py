@@ -157,23 +157,26 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
     """Download into the cache. The file comes to its place only once its checksum is right."""
     if environment.stand_in in stored.parents:
         raise PipelineError(f"there is no home folder to keep downloads in; {OTHER_CACHE}")
-    part = stored.with_name("part")
+    part, whole = stored.with_name("part"), stored.with_name("whole")
     try:
         stored.parent.mkdir(parents=True, exist_ok=True)
         with lock.hold(stored.parent / "lock", OTHER_CACHE, wait=True), _session() as session:
             if stored.is_file() and pooch.file_hash(stored, _algorithm(archive)) == _digest(archive):
                 return stored  # by who had the lock before
+            whole.unlink(missing_ok=True)  # of a process that was killed
             continued = part.exists()
-            _receive(session, url, part)
-            if continued and pooch.file_hash(part, _algorithm(archive)) != _digest(archive):
+            _receive(session, url, part, whole)
+            if continued and not whole.exists() and pooch.file_hash(part, _algorithm(archive)) != _digest(archive):
                 part.unlink()  # its beginning may have been of another file
-                _receive(session, url, part)
-            given = pooch.file_hash(part, _algorithm(archive))
+                _receive(session, url, part, whole)
+            received = whole if whole.exists() else part
+            given = pooch.file_hash(received, _algorithm(archive))
             if given != _digest(archive):
                 raise _Unusable(_wrong(given, archive))
-            part.replace(stored)
+            received.replace(stored)
+            part.unlink(missing_ok=True)
     except _Unusable:
-        part.unlink()
+        (whole if whole.exists() else part).unlink()
         raise
     except requests.RequestException as error:
         proxy = requests.utils.get_environ_proxies(url) and not isinstance(error, requests.HTTPError)
@@ -202,8 +205,12 @@ def _session() -> requests.Session:
     return session
 
 
-def _receive(session: requests.Session, url: str, part: Path) -> None:
-    """Add to a file what it lacks of what a URL gives, and go on where the connection breaks off."""
+def _receive(session: requests.Session, url: str, part: Path, whole: Path) -> None:
+    """Add to a file what it lacks of what a URL gives, and go on where the connection breaks off.
+
+    A server that gives all instead may be one that knows no ranges, or a page that asks for a password first: what it
+    gives becomes another file, `whole`.
+    """
     again = Retrying(
         retry=retry_if_exception_type(_BrokeOff),
         stop=stop_after_attempt(ATTEMPTS),
@@ -211,12 +218,12 @@ def _receive(session: requests.Session, url: str, part: Path) -> None:
         reraise=True,
     )
     try:
-        again(_receive_once, session, url, part)
+        again(_receive_once, session, url, part, whole)
     except _BrokeOff as error:
         raise error.why from None
 
 
-def _receive_once(session: requests.Session, url: str, part: Path) -> None:
+def _receive_once(session: requests.Session, url: str, part: Path, whole: Path) -> None:
     there = part.stat().st_size if part.exists() else 0
     # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
@@ -224,11 +231,12 @@ def _receive_once(session: requests.Session, url: str, part: Path) -> None:
         if there and response.status_code == requests.codes.range_not_satisfiable:
             return  # nothing is behind what is there: it is all, as the checksum will tell
         response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:
-            there = 0  # the server gives the whole or nothing
+        target = part
+        if there and response.status_code != requests.codes.partial_content:
+            target, there = whole, 0
         total = there + (response.raw.length_remaining or 0) or None
         with (
-            part.open("ab" if there else "wb") as file,
+            target.open("ab" if there else "wb") as file,
             tqdm(desc="downloading", total=total, initial=there, **BYTES) as bar,
         ):
             try:

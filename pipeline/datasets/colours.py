@@ -3,6 +3,8 @@
 Of one picture alone only greys are told: its colours may well be of one hue, as at sunset.
 """
 
+import math
+
 import numpy as np
 from tqdm import tqdm
 
@@ -13,7 +15,7 @@ from pipeline.system.errors import PipelineError
 # Units of a* and b*. Noise of grey JPEGs reaches 0.5, sepia 1.6 in poor JPEGs; photographs of a class 6 to 16.
 LEAST = 2
 LIGHT = 90 / 50 - 1  # as networks see it; lighter pixels count as grey: where a tone is clipped it has other hues
-BLOCK = 256  # pictures whose colours are in memory
+BLOCK = 1 << 20  # bytes of the pictures whose colours are in memory
 PICTURES, SIDE = 1000, 32  # that are looked at, and pixels of each along its side, spread evenly
 
 
@@ -26,7 +28,8 @@ def spread(pictures: np.ndarray) -> float:
         pictures: uint8 (N, H, W, 3), which may be memory-mapped; with many, or large ones, a part is looked at.
     """
     strides = [-(-length // most) for length, most in zip(pictures.shape, (PICTURES, SIDE, SIDE), strict=False)]
-    part = np.ascontiguousarray(pictures[:: strides[0]][:, :: strides[1], :: strides[2]])
+    chosen = range(0, len(pictures), strides[0])  # one by one, for in another form than a view they fill memory
+    part = np.concatenate([pictures[one : one + 1][:, :: strides[1], :: strides[2]] for one in chosen])
     l, ab = rgb_to_l_ab(bytes_to_rgb(part))  # noqa: E741
     ab = AB_SCALE * np.moveaxis(ab * (l < LIGHT), 1, 0).reshape(2, -1).astype(np.float64)
     across, _ = np.linalg.eigvalsh(ab @ ab.T / ab.shape[1])
@@ -62,8 +65,9 @@ def coloured(split: Split) -> np.ndarray:
     """Which pictures of a split are not grey, indices, int64."""
     found = [np.empty(0, bool)]
     with tqdm(total=len(split.labels), desc="finding greys", unit=" pictures", leave=False, disable=None) as bar:
-        for start in range(0, len(split.labels), BLOCK):
-            found.append(are_coloured(split.pictures[start : start + BLOCK]))
+        at_once = max(1, BLOCK // math.prod(split.pictures.shape[1:]))
+        for start in range(0, len(split.labels), at_once):
+            found.append(are_coloured(split.pictures[start : start + at_once]))
             bar.update(len(found[-1]))
     return np.flatnonzero(np.concatenate(found))
 

@@ -1,5 +1,6 @@
 """A user's own pictures: any format that Pillow reads, any size."""
 
+import errno
 import sys
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
@@ -15,11 +16,12 @@ from pipeline.datasets import copies, layout, workers
 from pipeline.datasets.crop import GAP, square
 from pipeline.datasets.scratch import Pictures
 from pipeline.datasets.store import Split
-from pipeline.photographs import folders, reading, tones
+from pipeline.photographs import folders, formats, reading, tones, xmp
 from pipeline.system.errors import PipelineError, printable
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures
+LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM}  # why a file cannot be read; `inventory` notes what may be
 PRECEDENCE = ("test", "validation", "train")  # where a picture stays that is in several
 WAY_OUT = (
     "set datasets.folder.path in params.yaml to a folder of pictures (~ stands for your home folder; an absolute path "
@@ -57,7 +59,8 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     """
     folder = find(path)
     paths = reading.find(folder).files
-    places = layout.places(paths, folder)
+    developed = _developed(paths)
+    places = layout.places([path for path in paths if path not in developed], folder)
     pictures = Pictures(scratch, size)
     found, known = _load_all(list(places), pictures, size)
     own = {place.split for place in places.values()}
@@ -67,15 +70,34 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     )
     order = np.lexsort((digests, split))  # random, always the same; of copies by name, for so are they found
     kept, left_out = _without_copies(found, places, order, known[order])
-    if len(places) < len(paths):
-        left_out["beside the folder's own splits"] = [path for path in paths if path not in places]
+    learnt = {places[found[one]].kind for one in kept[split[kept] == PRECEDENCE.index("train")]}
+    unknown = np.array([bool(learnt) and places[found[one]].kind not in learnt for one in kept], bool)
+    others = {
+        "raw data of what is there developed, too": sorted(developed),
+        "beside the folder's own splits": [path for path in paths if path not in places and path not in developed],
+        "of classes that have no picture to train on": [found[one] for one in kept[unknown]],
+    }
+    left_out |= {why: files for why, files in others.items() if files}
+    kept = kept[~unknown]
     _tell(folder, left_out, {split for split in own if split})
+    if own == {None} and (unheeded := layout.unheeded(paths, folder)):
+        names = printable(", ".join(unheeded))
+        print(
+            f"{printable(folder)}: subfolders that are no splits, for there is none for each: {names}", file=sys.stderr
+        )
     _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
-    classes = sorted({places[found[one]].kind for one in kept})
+    classes = sorted(learnt)
     numbers = {kind: number for number, kind in enumerate(classes)}
     labels = np.array([numbers[places[found[one]].kind] for one in kept], np.int64)
     whole = Split(pictures.take(kept), labels)
     return classes, {name: whole.take(split[kept] == number) for number, name in enumerate(PRECEDENCE)}
+
+
+def _developed(paths: Sequence[Path]) -> set[Path]:
+    """Raw data beside which lies what a camera, or somebody, has made of them: the same picture in other tones."""
+    raw = {path for path in paths if path.suffix.lower() in formats.RAW_SUFFIXES}
+    others = {path.with_suffix("") for path in paths if path not in raw}
+    return {path for path in raw if path.with_suffix("") in others}
 
 
 def find(path: Path) -> Path:
@@ -110,7 +132,15 @@ def load(path: Path, size: int) -> np.ndarray:
 
 
 def _open(path: Path, size: int) -> Image.Image:
-    page = reading.read(path, smallest=2 * size).pages[0]  # a JPEG of more is decoded at a fraction of its size
+    """A picture upright in sRGB.
+
+    Raises:
+        PipelineError: it is none that is read here, or its colours were made up.
+        Exception: whatever else Pillow raises.
+    """
+    (page,), (carries,), _ = reading.read(path, smallest=2 * size)  # a JPEG is decoded at a fraction of its size
+    if carries.xmp and xmp.made_of(carries.xmp):
+        raise PipelineError("a result of colouring, with colours that are made up")
     return tones.to_rgb(page)
 
 
@@ -136,7 +166,11 @@ def _load_all(paths: Sequence[Path], pictures: Pictures, size: int) -> tuple[lis
 
 
 def _show(path: Path, size: int) -> Shown | str:
-    """What a file shows, or why it cannot be read."""
+    """What a file shows, or why it cannot be read.
+
+    Raises:
+        PipelineError: it may well be read another time, such as when a disk is there again.
+    """
     try:
         picture = known = _open(path, max(size, copies.SIDE))
         if size > copies.SIDE:  # at another fraction it would be another picture to `copies`
@@ -145,6 +179,12 @@ def _show(path: Path, size: int) -> Shown | str:
         if GAP * size <= copies.SIDE:  # its blocks are averaged already
             picture = known
         return Shown(*copies.fingerprint(known), np.asarray(square(picture, size)))
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno and error.errno not in LASTING:
+            raise PipelineError(f"{path}: {error.strerror}; see to it, and run the same command again") from None
+        return reading.reason(error)
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return reading.reason(error)
 

@@ -79,5 +79,7 @@ def _show(file: tuple[str, bytes], size: int) -> tuple[str, np.ndarray | str]:
             if picture.width * picture.height > PIXELS:
                 return name, f"has {picture.width}×{picture.height} pixels, allowed: {PIXELS:,}"
             return name, np.asarray(square(picture.convert("RGB"), size))
+    except MemoryError:
+        raise
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
         return name, reading.reason(error)

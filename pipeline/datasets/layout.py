@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ NAMES = {
 }
 WORD = re.compile(rf"(?<![^\W\d_])({'|'.join(NAMES)})(?![^\W\d_])", re.IGNORECASE)  # with no letters around it
 PLAIN = re.compile(r"([ _-]?(set|split|data|images|\d{4}))?", re.IGNORECASE)  # what may follow, as in training_set
+
+Parts = tuple[str, ...]
 
 
 class Place(NamedTuple):
@@ -38,48 +40,76 @@ def places(paths: Sequence[Path], folder: Path) -> dict[Path, Place]:
     parts = {path: path.relative_to(folder).parts for path in paths}
     common = Path(os.path.commonpath([path.parent for path in paths])).relative_to(folder).parts if paths else ()
     for depth in range(len(common) + 2):
-        around = depth <= len(common)  # all pictures are in that folder: its subfolders are splits or classes
-        splits = _splits({_part(of_one, depth) for of_one in parts.values()}, whole=not around)
-        if splits:
-            top = common[:depth] if around else common
+        splits = _splits({_part(of_one, depth) for of_one in parts.values()})
+        mine = {path: of_one for path, of_one in parts.items() if _part(of_one, depth) in splits}
+        if splits and depth <= len(common):  # all pictures are in that folder: its subfolders are splits or classes
+            inner = _within(mine, depth, splits)
+            top = Path(folder, *common[:depth])
+            return {path: Place(_kind(inner[path], top), splits[of_one[depth]]) for path, of_one in mine.items()}
+        classes = {of_one[:depth] for of_one in parts.values() if len(of_one) > depth}
+        if splits and classes == {of_one[:depth] for of_one in mine.values() if splits[of_one[depth]] == "train"}:
             return {
-                path: Place(_kind(_without(of_one, depth)[len(top) :], Path(folder, *top)), splits[of_one[depth]])
-                for path, of_one in parts.items()
-                if _part(of_one, depth) in splits
+                path: Place(_kind(of_one[depth - 1 :], folder), splits[of_one[depth]]) for path, of_one in mine.items()
             }
     return {path: Place(_kind(of_one, folder), None) for path, of_one in parts.items()}
 
 
-def _splits(names: Set[str], whole: bool) -> dict[str, str]:
+def unheeded(paths: Sequence[Path], folder: Path) -> list[str]:
+    """Which subfolders of the first two levels are called like splits, in a folder that has none by `places`."""
+    names = {part for path in paths for part in path.relative_to(folder).parts[:-1][:2]}
+    return sorted(name for name in names if _meant(name) and _is_plain(name))
+
+
+def _within(mine: Mapping[Path, Parts], depth: int, splits: Mapping[str, str]) -> dict[Path, Parts]:
+    """What remains of the pictures' paths in their splits, which may name the class, or lie once more in themselves.
+
+    As in cats_train, and in training_set/training_set, which is how many archives unpack.
+    """
+    below = {name: [of_one[depth + 1 :] for of_one in mine.values() if of_one[depth] == name] for name in splits}
+    again = 0
+    while all({_meant(_part(rest, again)) for rest in rests} == {splits[name]} for name, rests in below.items()):
+        again += 1
+    named = {name: WORD.sub("", name, count=1).strip(" _-") for name in splits if not _is_plain(name)}
+    kinds = named if len(set(named.values())) > 1 else {}
+    return {
+        path: ((kinds[of_one[depth]],) if of_one[depth] in kinds else ()) + of_one[depth + 1 + again :]
+        for path, of_one in mine.items()
+    }
+
+
+def _meant(name: str) -> str | None:
+    """The split that a subfolder's name has in it; an ı for the i, which counts as one, has none."""
+    match = WORD.search(name)
+    return NAMES.get(match[1].lower()) if match else None
+
+
+def _is_plain(name: str) -> bool:
+    return bool(PLAIN.fullmatch(WORD.sub("*", name, count=1).removeprefix("*")))
+
+
+def _splits(names: Set[str]) -> dict[str, str]:
     """The split for which each of the subfolders of a level stands; none, if they do not stand for splits.
 
     Args:
         names: of the subfolders; '' for pictures that are in none.
-        whole: whether only splits may be among them.
     """
-    matches = {name: match for name in names if (match := WORD.search(name))}
-    meant = {name: NAMES[match[1].lower()] for name, match in matches.items()}
-    rests = {name: WORD.sub("*", name, count=1).lower() for name in matches}
+    meant = {name: split for name in names if (split := _meant(name))}
+    rests = {name: WORD.sub("*", name, count=1).lower() for name in meant}
     splits = {
         name: split
         for name, split in meant.items()
-        if PLAIN.fullmatch(rests[name].removeprefix("*"))
-        or {meant[other] for other in matches if rests[other] == rests[name]} > {"train"}  # as in cars_train, cars_test
+        if _is_plain(name)
+        or {meant[other] for other in meant if rests[other] == rests[name]} > {"train"}  # as in cars_train, cars_test
     }
     found = set(splits.values())
-    complete = len(splits) == len(names)
-    return splits if "train" in found and (complete or (len(found) > 1 and not whole)) else {}
+    return splits if "train" in found and (len(splits) == len(names) or len(found) > 1) else {}
 
 
-def _part(parts: tuple[str, ...], depth: int) -> str:
+def _part(parts: Parts, depth: int) -> str:
     return parts[depth] if depth < len(parts) - 1 else ""
 
 
-def _without(parts: tuple[str, ...], depth: int) -> tuple[str, ...]:
-    return parts[:depth] + parts[depth + 1 :]
-
-
-def _kind(parts: tuple[str, ...], folder: Path) -> str:
+def _kind(parts: Parts, folder: Path) -> str:
     """The class by the first subfolder; pictures beside the subfolders form one named after the folder."""
     name = parts[0] if len(parts) > 1 else folder.resolve().name
     return printable(unicodedata.normalize("NFC", name))  # some systems write an ä as one character, others as two

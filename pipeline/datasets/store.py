@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.system.errors import PipelineError
-from pipeline.system.files import sync
+from pipeline.system.files import allow_writing, sync
 
 SPLITS = ("train", "validation", "test")
 WEIGHTS = ("weights.pth", "weights.safetensors")
@@ -103,6 +103,8 @@ def write(
             put(unfinished / name)
         for path in filter(Path.is_file, unfinished.rglob("*")):
             sync(path)
+        for path in filter(Path.is_file, folder.rglob("*")):
+            allow_writing(path)  # without which Windows deletes nothing
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
     finally:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from pipeline.photographs import reading
-from pipeline.system.errors import PipelineError
+from pipeline.system.errors import PipelineError, printable
 
 CHUNK = 16  # pictures that a process is given at once
 AHEAD = 3  # times as much is given to each, so that none waits for more
@@ -49,15 +49,18 @@ def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator
     pool = ProcessPoolExecutor(processes, context, _begin, (stays_open,))
     try:
         with _ctrl_c_waits():
-            given = deque(pool.submit(_all, function, chunk) for chunk in islice(chunks, AHEAD * processes))
+            given = deque((chunk, pool.submit(_all, function, chunk)) for chunk in islice(chunks, AHEAD * processes))
         while given:
-            results = given.popleft().result()
-            given.extend(pool.submit(_all, function, chunk) for chunk in islice(chunks, 1))
+            results = given[0][1].result()
+            given.popleft()
+            given.extend((chunk, pool.submit(_all, function, chunk)) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
+        out = [_name(item) for chunk, future in given if not future.done() or future.exception() for item in chunk]
         raise PipelineError(
             "a process that reads pictures was ended, for want of memory, or by a broken picture over which its reader "
-            "crashed; close other programs, and run the same command again"
+            f"crashed, one of {len(out)} from {printable(out[0])} to {printable(out[-1])}; close other programs, or "
+            "take that picture away, and run the same command again"
         ) from None
     finally:
         end.close()  # ends the processes, whatever they are at
@@ -67,6 +70,11 @@ def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _name(item: object) -> object:
+    """Of a file, which may come with its content."""
+    return item[0] if isinstance(item, tuple) else item
 
 
 def _all(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:

@@ -43,11 +43,11 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
         for path, finished in unfinished.items():
             if WINDOWS:
                 finished.close()
-                _allow_writing(path)
+                allow_writing(path)
             Path(finished.name).replace(path)
 
 
-def _allow_writing(path: Path) -> None:
+def allow_writing(path: Path) -> None:
     """Take the protection from a file, if it is there, that DVC gives to what it has linked into its cache."""
     with suppress(FileNotFoundError):
         path.chmod(stat.S_IWRITE)
