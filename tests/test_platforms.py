@@ -26,6 +26,7 @@ MODULES = sorted(Path("pipeline").rglob("*.py"))
 GUARDS = re.compile(r"sys\.platform|WINDOWS|hasattr")
 AS_ON_WINDOWS = """
 import runpy, sys
+from pathlib import Path
 from tests import windows
 
 for command in sys.argv[1:]:
@@ -34,6 +35,8 @@ for command in sys.argv[1:]:
         runpy.run_module("pipeline", run_name="__main__")
     except SystemExit as end:
         assert not end.code, (command, end.code)
+    for path in filter(Path.is_file, Path("data").rglob("*")):
+        path.chmod(0o444)  # as DVC does with what it has linked into its cache
 """
 PAGE = """
 from tests import windows
