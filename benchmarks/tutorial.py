@@ -75,13 +75,19 @@ class PlainPatchGAN(nn.Module):
         return self.layers(torch.cat((l, ab), dim=1))
 
 
+class Whole(TfmdDL):
+    """All of each batch is for the one process that there is, see `Batches.share`."""
+
+    share = 1.0
+
+
 def batches(study: params.Params) -> DataLoaders:
     """The same pictures for training and validation as the study's."""
     device = default_device()
     train = colouriser.pictures(study.images).pictures[:]
     validation = store.read(colouriser.TARGET, "validation")
     return DataLoaders(
-        TfmdDL(Pictures(train), bs=BATCH_SIZE, shuffle=True, num_workers=os.cpu_count(), device=device),
+        Whole(Pictures(train), bs=BATCH_SIZE, shuffle=True, num_workers=os.cpu_count(), device=device),
         Batches(validation, to_lightness_and_ab, fit_batch(VALIDATION_BATCH_SIZE, validation.pictures), device),
         device=device,
     )

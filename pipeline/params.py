@@ -283,6 +283,13 @@ class Params(Section):
             raise ValueError(f"pretrain.encoder.leave_out: given {left_out}, allowed: {allowed}")
         return self
 
+    @model_validator(mode="after")
+    def _the_judge_is_another(self) -> "Params":
+        if self.pretrain.judge.architecture == self.pretrain.features.architecture:
+            given = f"pretrain.judge.architecture: given {self.pretrain.judge.architecture!r}"
+            raise ValueError(f"{given}, allowed: another than that of pretrain.features, which the GAN's loss asks")
+        return self
+
     def roles(self) -> Case:
         """The data sets of the case that is set."""
         return self.cases[self.case]

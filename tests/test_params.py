@@ -88,6 +88,7 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("datasets.cifar10.checksum", "md5:12", "datasets.cifar10.checksum: given 'md5:12', allowed: md5: and 32"),
         ("datasets.cifar10.urls", "http://x", "datasets.cifar10.urls: given 'http://x', allowed: a list"),
         ("datasets.cifar10.urls", [], "datasets.cifar10.urls: given [], allowed: a list, 1 or more"),
+        ("pretrain.judge.architecture", "vgg8", "given 'vgg8', allowed: another than that of pretrain.features"),
         ("pretrain.judge.architecture", "vgg", "given 'vgg', allowed: vgg8, resnet20, resnet18, resnet34"),
         ("seed", -1, "seed: given '-1', allowed: greater than or equal to 0"),
         ("evaluate.published", "lpips", "evaluate.published: given 'lpips', allowed: a list"),

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from pipeline.colour import bytes_to_rgb, l_ab_to_rgb, rgb_to_bytes, rgb_to_l_ab
 from pipeline.measuring import metrics
+from pipeline.measuring.results import LARGEST_GAIN
 from pipeline.training import processes
 from pipeline.training.batches import default_device
 from pipeline.training.precision import autocast
 
-GAINS = np.geomspace(0.5, 8, 13)  # close enough for straight lines between them
+GAINS = np.geomspace(0.5, LARGEST_GAIN, 13)  # close enough for straight lines between them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W), on the same device
 Paint = Callable[[Tensor], dict[str, Tensor]]  # l → who → ab

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline.measuring.results import LARGEST_GAIN
 from pipeline.system.errors import PipelineError, printable
 
 DIFFERENCES = "gan_minus_unet", "gan_minus_unet_gain"
@@ -72,8 +73,8 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
         f"The plainest way to colours as lively as the GAN's is the U-Net's × {measured_on['gain']:.2f}: "
         f"skill {_interval(gain, 'skill')}, colourfulness {gain['colourfulness']:.1f}, "
         f"Fréchet distance {gain['judge_fd']:.3g}. The GAN's colours are {close_to_gain} the real ones than that, "
-        f"and its pictures {alike_to_gain} them. As lively as the real pictures' are the U-Net's "
-        f"× {of_real['factor']:.2f}: skill {of_real['skill']:.3f} on the validation pictures."
+        f"and its pictures {alike_to_gain} them. {_as_lively(of_real['factor'])}: "
+        f"skill {of_real['skill']:.3f} on the validation pictures."
     )
     return text.replace(" -", " −").replace("(-", "(−")
 
@@ -85,10 +86,16 @@ def _of_the_unet(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> 
         f"On {measured_on['pictures']} test pictures of {measured_on['target']} (encoder: {measured_on['encoder']}): "
         f"the U-Net's skill is {_interval(unet, 'skill')}; 0 is grey, 1 is perfect, in brackets are 95 % intervals.\n"
         f"Its colourfulness is {unet['colourfulness']:.1f}, and {real['colourfulness']:.1f} that of the real ones. "
-        f"As lively as these are its colours × {measured_on['gain']:.2f}: skill {_interval(gain, 'skill')}.\n"
+        f"{_as_lively(measured_on['gain'])}: skill {_interval(gain, 'skill')}.\n"
         "No GAN was trained."
     )
     return text.replace(" -", " −").replace("(-", "(−")
+
+
+def _as_lively(factor: float) -> str:
+    if factor >= LARGEST_GAIN:
+        return f"Even × {factor:.2f} the U-Net's colours are paler than the real ones"
+    return f"As lively as the real ones are the U-Net's colours × {factor:.2f}"
 
 
 def _verdict(difference: Mapping[str, float], metric: str, more: str, less: str, unclear: str) -> str:

@@ -14,6 +14,7 @@ ManyResults = dict[str, dict[str, np.ndarray]]  # the same for each of several s
 Pairs = Sequence[tuple[str, str]]  # two of the names, of which the second is taken off the first
 
 MINUS = "_minus_"
+LARGEST_GAIN = 8  # by which colours are multiplied to be as lively as others
 DISTANCES = "judge_fd", "judge_fd_hue", "inception_fd"  # which are never below 0, whatever their interval says
 MOST = 10**7  # numbers that are held at once, of float64
 

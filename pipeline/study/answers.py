@@ -62,7 +62,8 @@ def _brought(table: Table) -> list[Picture]:
     caption = (
         "What pretraining brings, by what the encoder knows: to the right of 0 it helps. Bars are 95 % intervals; a "
         "hollow mark is that of one run, whose bar covers the test pictures alone. At their own rate: random weights "
-        "that learn faster or slower than pretrained ones, where that was measured and is better for them."
+        "that learn faster or slower than pretrained ones, where that was measured and is better for them, on these "
+        "test pictures."
     )
     return [Picture(url(drawn, "svg+xml"), caption)]
 
@@ -70,7 +71,7 @@ def _brought(table: Table) -> list[Picture]:
 def _gans(table: Table) -> list[Grid]:
     """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain.
 
-    Where they have seeds in common, each figure is a mean over these, so that they can be compared.
+    See `Table.together` for what they are means of.
     """
     groups: dict[tuple[Any, ...], dict[str, Cell]] = {}
     for cell in (cell for part in table.values("part") for cell in table.largest(part)):
@@ -81,12 +82,8 @@ def _gans(table: Table) -> list[Grid]:
         cells = list(by_setting.values())
         columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
         columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
-        seeds = set.intersection(*(set(table.figures(cell, "gan", "skill")) for cell in cells)) or None
         rows = [
-            (
-                glossary.label(metric),
-                [table.mean(cell, who, metric, seeds) or NOTHING for cell, who in columns.values()],
-            )
+            (glossary.label(metric), [value or NOTHING for value in table.together(list(columns.values()), metric)])
             for metric in claims.PAINTED
         ]
         grids.append(Grid(f"{target}, {encoder}, {claims.count(images)}", list(columns), rows))

@@ -1,7 +1,7 @@
 """The study's table: a cell is what was compared, its runs differ in their seeds alone."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +100,19 @@ class Table:
         found = intervals.mean(figures)
         return found._replace(low=max(0, found.low)) if metric in DISTANCES and MINUS not in who else found
 
+    def together(self, columns: Sequence[tuple[Cell, str]], metric: str) -> list[Interval | None]:
+        """A figure's mean in each of several columns, which are to be compared: a cell, and who painted.
+
+        It is one over the seeds that all have, if there are some. What a judge says is taken only of those in which all
+        had the same one.
+        """
+        shared = set.intersection(*(set(self.figures(cell, who, metric)) for cell, who in columns))
+        if metric.startswith("judge"):
+            shared = {seed for seed in shared if len({self._judge(cell, seed) for cell, _ in columns}) == 1}
+        elif not shared:
+            return [self.mean(cell, who, metric) for cell, who in columns]
+        return [self.mean(cell, who, metric, shared) for cell, who in columns]
+
     def difference(self, first: Cell, second: Cell, who: str, metric: str) -> Interval | None:
         """A figure of the first cell less that of the second, over the seeds that both have.
 
@@ -128,6 +141,8 @@ class Table:
 
     def own_rate(self, cell: Cell) -> Cell | None:
         """Random weights like this cell's, in any part, that learn at another rate and come to more skill: the best.
+
+        That is chosen by the test pictures, in favour of random weights.
 
         None if no other rate was measured with one of its seeds, or none does better, or it is frozen.
         """

@@ -4,7 +4,7 @@ A difference is claimed if its interval is on one side of 0; else the sentence s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -124,23 +124,31 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
     for setting, target, images in _groups(table, part):
         cells = table.select(part=part, setting=setting, target=target, images=images)
         known = [cell for cell in cells if cell.encoder != "none"]
-        means = {cell: mean for cell in known if (mean := table.mean(cell, *SKILL))}
-        if len(means) < 2:
+        for architecture in dict.fromkeys(table.encoders[cell].architecture for cell in known):
+            found += _best(table, [cell for cell in known if table.encoders[cell].architecture == architecture])
+    return found
+
+
+def _best(table: Table, cells: Sequence[Cell]) -> list[Claim]:
+    """The best of some cells that differ in what their encoders were pretrained on, beside each of the others."""
+    means = {cell: mean for cell in cells if (mean := table.mean(cell, *SKILL))}
+    if not means:
+        return []
+    best = max(means, key=lambda cell: means[cell].value)
+    found = []
+    for cell in means:
+        ahead = table.difference(best, cell, *SKILL) if cell != best else None
+        if not ahead:
             continue
-        best = max(means, key=lambda cell: means[cell].value)
-        for cell in means:
-            ahead = table.difference(best, cell, *SKILL) if cell != best else None
-            if not ahead:
-                continue
-            first, second = best, cell
-            if ahead.value < 0:  # of the seeds that both have the other is the better one
-                first, second, ahead = second, first, -ahead
-            verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
-            sentence = (
-                f"{where(table, cell)}: {table.encoders[first]} {verb} {table.encoders[second]}: "
-                f"by {bracketed(ahead)} of skill."
-            )
-            found.append(Claim("encoder or other", first, second.encoder, {"unet.skill": ahead}, sentence))
+        first, second = best, cell
+        if ahead.value < 0:  # of the seeds that both have the other is the better one
+            first, second, ahead = second, first, -ahead
+        verb = "is ahead of" if ahead.sign > 0 else "is not clearly ahead of"
+        sentence = (
+            f"{where(table, cell)}: {table.encoders[first]} {verb} {table.encoders[second]}: "
+            f"by {bracketed(ahead)} of skill."
+        )
+        found.append(Claim("encoder or other", first, second.encoder, {"unet.skill": ahead}, sentence))
     return found
 
 
@@ -152,19 +160,22 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
         for encoder in table.values("encoder", part=part, setting=setting, target=target):
             if encoder == "none" or fewest == most:
                 continue
-            few, many = (_brought(table, Cell(part, setting, target, encoder, images)) for images in (fewest, most))
-            if not (more := intervals.difference(few, many)):
-                continue
-            cell = Cell(part, setting, target, encoder, fewest)
-            brings = _more_or_less(more)
-            sentence = f"{where(table, cell)}: {table.encoders[cell]} brings {brings} with {count(most)}."
-            found.append(Claim("few or many", cell, f"{most} pictures", {"unet.skill": more}, sentence))
+            few, many = (Cell(part, setting, target, encoder, images) for images in (fewest, most))
+            slow = [cell._replace(encoder="none") for cell in (few, many)]
+            best = [table.own_rate(cell) or cell for cell in slow]
+            for note, withouts in (("", slow), (", beside random weights at their own rate", best)):
+                pairs = zip((few, many), withouts, strict=True)
+                more = intervals.difference(*(_brought(table, cell, without) for cell, without in pairs))
+                if not more or (note and best == slow):
+                    continue
+                brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(most)}"
+                sentence = f"{where(table, few)}{note}: {brings}."
+                found.append(Claim("few or many", few, f"{most} pictures{note}", {"unet.skill": more}, sentence))
     return found
 
 
-def _brought(table: Table, cell: Cell) -> dict[int, intervals.Figure]:
-    """What an encoder brings, by seed."""
-    without = cell._replace(encoder="none")
+def _brought(table: Table, cell: Cell, without: Cell) -> dict[int, intervals.Figure]:
+    """What an encoder brings beside random weights, by seed."""
     return intervals.less(table.figures(cell, *SKILL), table.figures(without, *SKILL))
 
 

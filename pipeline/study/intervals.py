@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t
 
 DRAWS = 2000
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
@@ -85,6 +86,7 @@ def _interval(values: np.ndarray, draws: np.ndarray) -> Interval:
     noise = draws - np.median(draws)
     if seeds > 1:
         spread = values.std(ddof=1) / np.sqrt(seeds)
-        noise = noise + spread * generator("seeds", seeds).standard_t(seeds - 1, len(draws))
+        shares = (generator("seeds", seeds).permutation(len(draws)) + 0.5) / len(draws)  # drawn evenly, not at random
+        noise = noise + spread * t.ppf(shares, seeds - 1)
     low, high = np.percentile(middle + noise, (2.5, 97.5))
     return Interval(float(middle), float(low), float(high), seeds)

@@ -23,6 +23,7 @@ from pipeline.study.records import MEASURED, Record
 from pipeline.study.sections import GRID, sections
 
 FROM_IMAGENET = {"stl10", "imagenette"}
+OVERLAPPING = {"photos32", "photos96"}
 LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-image", "torchmetrics"
 
 
@@ -49,7 +50,7 @@ def build(records: Sequence[Record], table: Table, said: Sequence[Claim], study:
         others=[record for record in records if not record.places],
         seeds=study.seeds,
         planned=sum(bool(record.places) for record in records),
-        notes=[*notes, *_seen_before(measured)],
+        notes=[*notes, *_seen_before(measured), *_overlapping(measured)],
         measured_on=_measured_on(measured),
         versions={name: version(name) for name in LIBRARIES},
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -90,6 +91,17 @@ def _seen_before(measured: Sequence[Record]) -> list[str]:
     if not (known := sorted(targets & FROM_IMAGENET)):
         return []
     return [f"Published weights have seen ImageNet, from which the pictures of {' and '.join(known)} are, with labels."]
+
+
+def _overlapping(measured: Sequence[Record]) -> list[str]:
+    """That tiles of the demo's few photographs are no pictures of their own, as intervals take them for."""
+    targets = {record.planned.roles().target for record in measured}
+    if not (tiles := sorted(targets & OVERLAPPING)):
+        return []
+    return [
+        f"The pictures of {' and '.join(tiles)} are tiles of seven photographs, which overlap: they say less than as "
+        "many pictures, and their intervals are too narrow."
+    ]
 
 
 def _measured_on(measured: Sequence[Record]) -> list[tuple[Any, ...]]:

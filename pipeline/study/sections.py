@@ -81,24 +81,30 @@ def _matrix(table: Table, part: str, setting: str) -> list[Grid]:
 def _by_images(table: Table, part: str, setting: str, target: str) -> list[Picture]:
     """Skill against number of pictures, a line an encoder."""
     series: dict[str, dict[int, Interval]] = {}
-    for cell in table.select(part=part, setting=setting, target=target):
+    cells = table.select(part=part, setting=setting, target=target)
+    for cell in cells:
         if value := table.mean(cell, *claims.SKILL):
-            series.setdefault(table.encoders[cell].knows, {})[cell.images] = value
+            series.setdefault(_called(table, cell, cells), {})[cell.images] = value
     if max((len(values) for values in series.values()), default=0) < 2:
         return []
     drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures", _colours(table))
-    return [Picture(url(drawn, "svg+xml"), f"{target}, {setting}: skill against the number of pictures, by encoder.")]
+    caption = (
+        f"{target}, {setting}: skill against the number of pictures, by encoder. Epochs are as many, so that training "
+        "on fewer pictures has fewer steps, too."
+    )
+    return [Picture(url(drawn, "svg+xml"), caption)]
 
 
 def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Picture]:
     """Skill on validation against minutes of the U-Net's training, a line an encoder; means over the seeds."""
     series = {}
     images = table.most(part=part, setting=setting, target=target)
-    for cell in table.select(part=part, setting=setting, target=target, images=images):
+    cells = table.select(part=part, setting=setting, target=target, images=images)
+    for cell in cells:
         curves = [curve for record in table.runs[cell].values() if (curve := _curve(record)) is not None]
         if curves and len({len(curve) for curve in curves}) == 1:
             minutes, skills = zip(*((curve.index.to_numpy(), curve.to_numpy()) for curve in curves), strict=True)
-            series[table.encoders[cell].knows] = pd.Series(np.mean(skills, axis=0), index=np.mean(minutes, axis=0))
+            series[_called(table, cell, cells)] = pd.Series(np.mean(skills, axis=0), index=np.mean(minutes, axis=0))
     if not series:
         return []
     up = "the U-Net's skill on the validation pictures"
@@ -110,8 +116,16 @@ def _by_minutes(table: Table, part: str, setting: str, target: str) -> list[Pict
     return [Picture(url(drawn, "svg+xml"), caption)]
 
 
+def _called(table: Table, cell: Cell, among: Sequence[Cell]) -> str:
+    """An encoder by what it knows, and by its architecture, too, where there are several."""
+    encoder = table.encoders[cell]
+    return encoder.knows if len({table.encoders[one].architecture for one in among}) == 1 else str(encoder)
+
+
 def _colours(table: Table) -> dict[str, int]:
-    return {knows: place for place, knows in enumerate(table.knowledge)}
+    """A place in `charts.COLOURS` for each name that `_called` gives."""
+    names = [*table.knowledge, *map(str, table.encoders.values())]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _curve(record: Record) -> pd.Series | None:
@@ -160,11 +174,14 @@ def _unets(table: Table, part: str) -> list[Grid]:
     for (setting, target, images), cells in alone.items():
         metrics = dict.fromkeys(metric for cell in cells for metric in _metrics(table, cell, "unet"))
         rows = [
-            (glossary.label(metric), [table.mean(cell, "unet", metric) or NOTHING for cell in cells])
+            (
+                glossary.label(metric),
+                [value or NOTHING for value in table.together([(cell, "unet") for cell in cells], metric)],
+            )
             for metric in metrics
         ]
         title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
-        grids.append(Grid(title, [table.encoders[cell].knows for cell in cells], rows))
+        grids.append(Grid(title, [_called(table, cell, cells) for cell in cells], rows))
     return grids
 
 
