@@ -14,7 +14,7 @@ from pipeline import params
 from pipeline.system import environment, lock
 from pipeline.system.errors import PipelineError, Stopped, Unread, ran_out_of_memory
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # where room, or a right, is lacking
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # where room, or a right, is lacking
 
 
 class Commands(TyperGroup):
@@ -77,7 +77,7 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
         place = error.filename2 or error.filename
         where = f"{place}: " if place else ""
         reason = error.strerror or error
-        way_out = "make room, or allow writing there" if error.errno in FULL else "see to it"
+        way_out = "make room, or allow writing there" if error.errno in UNWRITABLE else "see to it"
         raise PipelineError(f"{name}: {where}{reason}; {way_out}, and run the same command again") from None
 
 
@@ -103,7 +103,7 @@ def named(given: str) -> Path:
     if not given:
         raise PipelineError("given an empty path; name a file or folder, the current folder by a dot")
     path = Path(given)
-    return path.absolute() if str(path) == "-" != given else path  # ./- is a file, - is a stream
+    return path.absolute() if given != "-" and str(path) == "-" else path  # ./- is a file, - is a stream
 
 
 @app.command()

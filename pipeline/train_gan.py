@@ -11,7 +11,6 @@ from pipeline.datasets import store
 from pipeline.model_files import saved
 from pipeline.networks import encoder
 from pipeline.networks.discriminator import PatchDiscriminator
-from pipeline.networks.encoder import check_side
 from pipeline.networks.generator import BothWays
 from pipeline.params import GAN, Params
 from pipeline.system.errors import PipelineError
@@ -42,7 +41,7 @@ def run(params: Params) -> None:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
     seen = smallest(store.side(colouriser.TARGET), params.gan.half_size if params.gan.epochs else 0)
-    check_side(about["architecture"], seen)
+    encoder.check_side(about["architecture"], seen)
     eye = features(about["data"], seen)
     checkpoint = Checkpoint("train-gan", __name__, settings, [*colouriser.files(), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
@@ -64,7 +63,7 @@ def features(data: str, side: int) -> nn.Module:
         PipelineError: there is no such model, it was trained on other pictures, or these are too small for it.
     """
     network, about = saved.build_on(FEATURES, "classifier", data)
-    check_side(about["architecture"], side)
+    encoder.check_side(about["architecture"], side)
     return network.body
 
 

@@ -455,7 +455,7 @@ def test_a_file_with_holes_is_refused_before_its_list_of_parts_is_read(tmp_path)
     info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1"}
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as hostile:
         hostile.addfile(info, io.BytesIO(content))
-    with pytest.raises(PipelineError, match="is no plain file"), little_memory():
+    with pytest.raises(PipelineError, match=r"folder/a\.bin is no plain file"), little_memory():
         archive.read(path, "folder", {"a.bin": archive.Member(2 << 30, whole)})
 
 

@@ -61,7 +61,7 @@ def test_words_claim_only_what_the_intervals_show():
     assert "neither clearly closer to nor further from" in same
     assert "neither clearly more nor less like" in same
     assert "(ΔCF −" in livelier
-    assert "the U-Net's × 1.50: skill 0.450 (0.450 to 0.450)" in livelier
+    assert "the U-Net's colours × 1.50: skill 0.450 (0.450 to 0.450)" in livelier
     assert "the U-Net's colours × 2.20: skill −0.034 on the validation pictures" in livelier
     assert "closer to the real ones than that" in livelier
     assert "closer to the real ones than that" not in paler

@@ -410,6 +410,20 @@ def test_results_of_colouring_are_no_pictures_to_learn_from(pictures, capsys):
     assert "0-coloured.png: passed over: a result of colouring" in capsys.readouterr().err
 
 
+def test_a_file_over_which_the_system_stumbles_is_a_broken_one(pictures, monkeypatch, capsys):
+    read_whole = folder.reading.read
+
+    def stumbles(path, **options):
+        if path.name == "0.png":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return read_whole(path, **options)
+
+    monkeypatch.setattr(folder.reading, "read", stumbles)
+    _, splits = read(pictures, 16)
+    assert sum(numbers(splits).values()) == 58
+    assert capsys.readouterr().err.count("0.png: passed over: Invalid argument") == 2
+
+
 @pytest.mark.parametrize("trouble", [OSError(errno.EIO, "Input/output error"), MemoryError()])
 def test_what_may_be_read_another_time_is_not_left_out_for_good(pictures, monkeypatch, trouble):
     def fails(*_, **__):
@@ -422,19 +436,22 @@ def test_what_may_be_read_another_time_is_not_left_out_for_good(pictures, monkey
         assert str(raised.value).endswith("0.png: Input/output error; see to it, and run the same command again")
 
 
-def test_pictures_of_classes_that_nothing_is_learnt_of_are_left_out_and_told(tmp_path, capsys):
+def test_classes_that_nothing_is_learnt_of_are_told_and_their_pictures_stay(tmp_path, capsys):
     for number in range(40):
         save(tmp_path / "train/red" / f"{number}.png", (200, number, 30))
         save(tmp_path / "test/red" / f"{number}.png", (180, number, 30))
     save(tmp_path / "test/flat.png", BLUE)
     classes, splits = read(tmp_path, 16)
-    assert classes == ["red"]
-    assert numbers(splits)["test"] == 40
-    assert "of classes that have no picture to train on: 1" in capsys.readouterr().err
+    assert classes == ["red", tmp_path.name]
+    assert numbers(splits)["test"] == 41
+    assert (
+        f"classes without a picture to train on, which no classifier will know: {tmp_path.name}"
+        in capsys.readouterr().err
+    )
 
 
 def test_subfolders_called_like_splits_that_are_none_are_named(tmp_path, capsys):
     for number in range(60):
         save(tmp_path / ("trainval" if number % 2 else "test") / f"{number}.png", (200, 2 * number, 30))
     read(tmp_path, 16)
-    assert "subfolders that are no splits, for there is none for each: test" in capsys.readouterr().err
+    assert "taken for classes, not for splits: test" in capsys.readouterr().err

@@ -104,6 +104,16 @@ def test_a_class_called_train_is_one_in_a_split_as_well():
     assert set(places("train/train/1.jpg", "test/train/2.jpg").values()) == {("train", "train"), ("train", "test")}
 
 
+def test_classes_in_a_split_may_have_its_name_in_theirs():
+    files = {f"{split}/{split}_{kind}/1.jpg": (f"{split}_{kind}", split) for split in ("train", "test")
+             for kind in ("cats", "dogs")}  # fmt: skip
+    assert places(*files) == files
+    assert places("Cars_Train/audi/1.jpg", "cars_test/audi/2.jpg") == {
+        "Cars_Train/audi/1.jpg": ("audi", "train"),
+        "cars_test/audi/2.jpg": ("audi", "test"),
+    }
+
+
 def test_splits_may_name_the_class():
     assert places("cats_train/1.jpg", "cats_test/2.jpg", "dogs_train/a/3.jpg", "dogs_test/4.jpg") == {
         "cats_train/1.jpg": ("cats", "train"),

@@ -211,7 +211,7 @@ def test_a_model_that_has_gone_is_no_fault_of_the_photograph(tmp_path, photograp
     assert capfd.readouterr().err.startswith("the models could not be loaded again: ")
 
 
-def test_frames_are_painted_one_by_one_and_take_no_more_memory_than_one(tmp_path, model, monkeypatch):
+def test_frames_are_painted_one_by_one(tmp_path, model, monkeypatch):
     painted, paint = [], worker.Colouriser.paint
     monkeypatch.setattr(
         worker.Colouriser, "paint", lambda self, pages: painted.append(len(pages)) or paint(self, pages)

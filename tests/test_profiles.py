@@ -152,6 +152,14 @@ def test_what_a_camera_calls_adobe_rgb_is_that():
     assert tones.understand(opaque).opaque.getpixel((3, 0)) == opaque.getpixel((3, 0))  # once and for all
 
 
+def test_what_a_file_itself_says_of_its_colours_counts_more_than_exif_data():
+    rows = [bytes((100, 150, 100)) * 2] * 2
+    whole = png((2, 2), 8, 2, rows, sRGB=b"\0", eXIf=adobe_rgb().removeprefix(b"Exif\0\0"))
+    assert tones.understand(Image.open(whole)).opaque.getpixel((0, 0)) == (100, 150, 100)
+    without = png((2, 2), 8, 2, rows, eXIf=adobe_rgb().removeprefix(b"Exif\0\0"))
+    assert tones.understand(Image.open(without)).opaque.getpixel((0, 0)) != (100, 150, 100)
+
+
 @pytest.mark.parametrize("exif", [adobe_rgb(rule="R98"), adobe_rgb(space=1)])
 def test_what_else_exif_data_say_of_colours_changes_nothing(exif):
     file = io.BytesIO()

@@ -59,3 +59,15 @@ def test_all_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         {"more": partial(shutil.copyfile, tmp_path / "weights")},
     )
     assert sorted(kept) == sorted(path.stat().st_ino for path in (tmp_path / "target").iterdir())
+
+
+def test_what_dvc_has_linked_into_its_cache_stays_as_it_is(tmp_path):
+    old = store.Split(np.zeros((2, 4, 4, 3), np.uint8), np.zeros(2, np.int64))
+    store.write(tmp_path / "target", {"name": "a"}, {"train": old})
+    cached = tmp_path / "cached"
+    cached.hardlink_to(tmp_path / "target/train.npy")
+    cached.chmod(0o444)
+    content = cached.read_bytes()
+    store.write(tmp_path / "target", {"name": "a"}, {"train": store.Split(old.pictures + 1, old.labels)})
+    assert (cached.read_bytes(), cached.stat().st_mode & 0o777) == (content, 0o444)
+    assert store.read(tmp_path / "target", "train").pictures[:].max() == 1

@@ -437,9 +437,9 @@ class _Header(tarfile.TarInfo):
             raise ValueError(f"a header has {header.size:,} bytes, allowed: up to {LONGEST_HEADER:,}")
         return header
 
-    def _proc_gnusparse_10(self, *_: Any) -> None:
+    def _proc_gnusparse_10(self, found: tarfile.TarInfo, *_: Any) -> None:
         """As above, where the list stands in the file itself; tarfile calls it by this name."""
-        raise ValueError(f"{self.name} is no plain file")
+        raise ValueError(f"{found.name} is no plain file")
 
 
 class _Bounded:

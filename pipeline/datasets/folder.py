@@ -21,7 +21,8 @@ from pipeline.system.errors import PipelineError, printable
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures
-LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM}  # why a file cannot be read; `inventory` notes what may be
+PASSING = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
+PASSING |= {getattr(errno, "ESTALE", errno.EIO)}  # why a whole file may not be read just now
 PRECEDENCE = ("test", "validation", "train")  # where a picture stays that is in several
 WAY_OUT = (
     "set datasets.folder.path in params.yaml to a folder of pictures (~ stands for your home folder; an absolute path "
@@ -45,9 +46,10 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     """Classes, and pictures by split, each cropped to its centre and scaled to size×size.
 
     A subfolder of the first level is a class; pictures beside the subfolders form one named after the folder. A folder
-    that has splits of its own keeps them. What split a picture is in otherwise, validation too, follows from a hash of
-    its pixels, and so does its place in it: neither adding pictures nor renaming them moves another from one split to
-    another. Copies of a picture are left out. What is left out is told on stderr, files that cannot be read by name.
+    that has splits of its own keeps them, see `layout`. What split a picture is in otherwise, validation too, follows
+    from a hash of its pixels, and so does its place in it: neither adding pictures nor renaming them moves another from
+    one split to another. Copies of a picture are left out, and so are raw data beside what was made of them, and
+    results of colouring. What is left out is told on stderr, files that cannot be read by name.
 
     Args:
         path: the folder.
@@ -70,23 +72,18 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     )
     order = np.lexsort((digests, split))  # random, always the same; of copies by name, for so are they found
     kept, left_out = _without_copies(found, places, order, known[order])
-    learnt = {places[found[one]].kind for one in kept[split[kept] == PRECEDENCE.index("train")]}
-    unknown = np.array([bool(learnt) and places[found[one]].kind not in learnt for one in kept], bool)
-    others = {
-        "raw data of what is there developed, too": sorted(developed),
-        "beside the folder's own splits": [path for path in paths if path not in places and path not in developed],
-        "of classes that have no picture to train on": [found[one] for one in kept[unknown]],
-    }
-    left_out |= {why: files for why, files in others.items() if files}
-    kept = kept[~unknown]
+    if developed:
+        left_out["raw data of what is there developed, too"] = sorted(developed)
+    if beside := [path for path in paths if path not in places and path not in developed]:
+        left_out["beside the folder's own splits"] = beside
     _tell(folder, left_out, {split for split in own if split})
     if own == {None} and (unheeded := layout.unheeded(paths, folder)):
-        names = printable(", ".join(unheeded))
-        print(
-            f"{printable(folder)}: subfolders that are no splits, for there is none for each: {names}", file=sys.stderr
-        )
+        _say(folder, f"taken for classes, not for splits: {', '.join(unheeded)}")
     _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
-    classes = sorted(learnt)
+    kinds = [{places[found[one]].kind for one in kept[split[kept] == number]} for number in range(len(PRECEDENCE))]
+    if unknown := sorted(set.union(*kinds) - kinds[PRECEDENCE.index("train")]):
+        _say(folder, f"classes without a picture to train on, which no classifier will know: {', '.join(unknown)}")
+    classes = sorted(set.union(*kinds))
     numbers = {kind: number for number, kind in enumerate(classes)}
     labels = np.array([numbers[places[found[one]].kind] for one in kept], np.int64)
     whole = Split(pictures.take(kept), labels)
@@ -182,7 +179,7 @@ def _show(path: Path, size: int) -> Shown | str:
     except MemoryError:
         raise
     except OSError as error:
-        if error.errno and error.errno not in LASTING:
+        if error.errno in PASSING:
             raise PipelineError(f"{path}: {error.strerror}; see to it, and run the same command again") from None
         return reading.reason(error)
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything
@@ -219,6 +216,10 @@ def _copies(place: layout.Place, original: layout.Place) -> str:
     if place.kind != original.kind:
         return "copies in another class"
     return "copies in another split" if place.split != original.split else "copies"
+
+
+def _say(folder: Path, line: str) -> None:
+    print(printable(f"{folder}: {line}"), file=sys.stderr)
 
 
 def _tell(folder: Path, left_out: Mapping[str, Sequence[Path]], own: Set[str]) -> None:

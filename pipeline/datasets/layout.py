@@ -35,7 +35,8 @@ def places(paths: Sequence[Path], folder: Path) -> dict[Path, Place]:
     """The place of each picture below a folder; of a folder that has its own splits, only of those that are in one.
 
     Splits are subfolders with the names above: `train` and another one, or `train` alone and nothing beside it. They
-    may lie in a folder that holds all pictures, as archives have it, and in each class instead of around all classes.
+    may lie in a folder that holds all pictures, as archives have it, and in each class instead of around all classes,
+    if each has pictures to train on. Their names may have the class in them.
     """
     parts = {path: path.relative_to(folder).parts for path in paths}
     common = Path(os.path.commonpath([path.parent for path in paths])).relative_to(folder).parts if paths else ()
@@ -67,14 +68,19 @@ def _within(mine: Mapping[Path, Parts], depth: int, splits: Mapping[str, str]) -
     """
     below = {name: [of_one[depth + 1 :] for of_one in mine.values() if of_one[depth] == name] for name in splits}
     again = 0
-    while all({_meant(_part(rest, again)) for rest in rests} == {splits[name]} for name, rests in below.items()):
+    while all(_is_again(name, {_part(rest, again) for rest in rests}) for name, rests in below.items()):
         again += 1
-    named = {name: WORD.sub("", name, count=1).strip(" _-") for name in splits if not _is_plain(name)}
+    named = {name: WORD.sub("", name, count=1).strip(" _-").lower() for name in splits if not _is_plain(name)}
     kinds = named if len(set(named.values())) > 1 else {}
     return {
         path: ((kinds[of_one[depth]],) if of_one[depth] in kinds else ()) + of_one[depth + 1 + again :]
         for path, of_one in mine.items()
     }
+
+
+def _is_again(name: str, inner: Set[str]) -> bool:
+    """Whether all that is in a split lies in one subfolder, which stands for the same split."""
+    return inner == {name} or (len(inner) == 1 and all(_is_plain(one) and _meant(one) == _meant(name) for one in inner))
 
 
 def _meant(name: str) -> str | None:

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -47,9 +47,10 @@ def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator
     context = multiprocessing.get_context("spawn")  # as on all systems
     stays_open, end = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(processes, context, _begin, (stays_open,))
+    given = deque[tuple[list[Item], Future[list[Result]]]]()
     try:
         with _ctrl_c_waits():
-            given = deque((chunk, pool.submit(_all, function, chunk)) for chunk in islice(chunks, AHEAD * processes))
+            given.extend((chunk, pool.submit(_all, function, chunk)) for chunk in islice(chunks, AHEAD * processes))
         while given:
             results = given[0][1].result()
             given.popleft()
@@ -57,10 +58,10 @@ def each(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator
             yield from results
     except BrokenProcessPool:
         out = [_name(item) for chunk, future in given if not future.done() or future.exception() for item in chunk]
+        where = f", one of {len(out)} from {printable(out[0])} to {printable(out[-1])}" if out else ""
         raise PipelineError(
             "a process that reads pictures was ended, for want of memory, or by a broken picture over which its reader "
-            f"crashed, one of {len(out)} from {printable(out[0])} to {printable(out[-1])}; close other programs, or "
-            "take that picture away, and run the same command again"
+            f"crashed{where}; close other programs, or take that picture away, and run the same command again"
         ) from None
     finally:
         end.close()  # ends the processes, whatever they are at

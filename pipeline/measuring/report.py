@@ -57,6 +57,7 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
     accuracy = {
         who: f"{results[who]['judge_accuracy']:.1%}".replace("%", " %") for who in ("real", "grey", "unet", "gan")
     }
+    gained = _as_lively(measured_on["gain"], "the GAN's")
     text = (
         f"On {measured_on['pictures']} test pictures of {measured_on['target']} (encoder: {measured_on['encoder']}): "
         f"the U-Net's skill is {_interval(unet, 'skill')}, the GAN's {_interval(gan, 'skill')}; "
@@ -70,7 +71,7 @@ def in_words(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> str:
         f"Fréchet distance {gan['judge_fd']:.3g} against {unet['judge_fd']:.3g}, and {grey['judge_fd']:.3g} of grey; "
         f"it classifies rightly {accuracy['gan']} of them, {accuracy['unet']} of the U-Net's, "
         f"{accuracy['grey']} of the grey and {accuracy['real']} of the real ones.\n"
-        f"The plainest way to colours as lively as the GAN's is the U-Net's × {measured_on['gain']:.2f}: "
+        f"The plainest way to lively colours is a gain. {gained}: "
         f"skill {_interval(gain, 'skill')}, colourfulness {gain['colourfulness']:.1f}, "
         f"Fréchet distance {gain['judge_fd']:.3g}. The GAN's colours are {close_to_gain} the real ones than that, "
         f"and its pictures {alike_to_gain} them. {_as_lively(of_real['factor'])}: "
@@ -92,10 +93,10 @@ def _of_the_unet(results: Mapping[str, Any], measured_on: Mapping[str, Any]) -> 
     return text.replace(" -", " −").replace("(-", "(−")
 
 
-def _as_lively(factor: float) -> str:
+def _as_lively(factor: float, others: str = "the real ones") -> str:
     if factor >= LARGEST_GAIN:
-        return f"Even × {factor:.2f} the U-Net's colours are paler than the real ones"
-    return f"As lively as the real ones are the U-Net's colours × {factor:.2f}"
+        return f"Even × {factor:.2f} the U-Net's colours are paler than {others}"
+    return f"As lively as {others} are the U-Net's colours × {factor:.2f}"
 
 
 def _verdict(difference: Mapping[str, float], metric: str, more: str, less: str, unclear: str) -> str:

@@ -27,8 +27,8 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, encoder: nn.Sequential, filters: int = 64, downsamplings: int = 2):
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
-        self.factors = _factors(encoder, 2**downsamplings)
-        known = {factor: x.shape[1] for factor, x in self.look(torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)).items()}
+        layers = _layers(encoder, 2**downsamplings)
+        self.factors, known = [factor for factor, _ in layers], dict(layers)
         self.downs, channels = nn.ModuleList(), 3
         for level in range(downsamplings):
             wide = filters * min(2**level, 8)
@@ -83,12 +83,12 @@ class PatchDiscriminator(nn.Module):
 
 
 @torch.no_grad()
-def _factors(encoder: nn.Sequential, most: int) -> list[int]:
-    """How often smaller the sides are after each of an encoder's layers, 2, 4 and so on, up to the last of `most`."""
+def _layers(encoder: nn.Sequential, most: int) -> list[tuple[int, int]]:
+    """How often smaller the sides are after each of an encoder's layers, up to the last of `most`, and its channels."""
     found, x = [], torch.zeros(2, 1, BUILD_SIZE, BUILD_SIZE)
     for layer in encoder:
         x = layer(x)
         if (factor := BUILD_SIZE // x.shape[-1]) > most:
             break
-        found.append(factor)
+        found.append((factor, x.shape[1]))
     return found

@@ -117,7 +117,7 @@ def _timed(carries: Carried, picture: Image.Image) -> Carried:
     if not isinstance(loop, int):
         loop = int(picture.format != "AVIF")  # of which Pillow does not tell how often it is shown: for ever
     elif picture.format == "GIF" and loop:  # which says how often it is shown again
-        loop += 1
+        loop = min(loop + 1, 0xFFFF)  # what WebP holds
     return carries._replace(duration=float(duration) if isinstance(duration, int | float) else 0.0, loop=loop)
 
 

@@ -68,7 +68,8 @@ def find(picture: Image.Image) -> Profile | None:
         if not 0.1 < gamma < 10:
             raise PipelineError(f"a gamma of {gamma:g}, which no picture has; {_WAY_OUT}")
         return _grey_profile(b"para" + struct.pack(">IHHi", 0, 0, 0, round(65536 / gamma)))
-    return _adobe_rgb() if picture.mode not in ("CMYK", "LAB") and _says_adobe_rgb(picture.getexif()) else None
+    said = "srgb" in info or NOTED in info or picture.mode in ("CMYK", "LAB")  # which counts more than EXIF data
+    return _adobe_rgb() if not said and _says_adobe_rgb(picture.getexif()) else None
 
 
 def _check_tones(coded: object) -> None:

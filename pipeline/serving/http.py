@@ -31,12 +31,22 @@ class Impatient(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait until the visitor takes some of the answer."""
         super().pause_writing()
-        self._stuck = self.loop.call_later(PATIENCE, self.transport.abort)
+        self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Go on with the answer."""
         super().resume_writing()
-        self._stuck.cancel()
+        self._watched.cancel()
+
+    def _watch(self, left: int) -> None:
+        self._watched = self.loop.call_later(PATIENCE, self._give_up_answering, left)
+
+    def _give_up_answering(self, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self._watch(left)
+        else:
+            self.transport.abort()
 
     def _expect_after(self, answered: RequestResponseCycle | None) -> None:
         self.loop.call_later(PATIENCE, self._give_up, answered)

@@ -122,7 +122,7 @@ def paint(
     kind, photograph = recognise(Path(file)), read(Path(file))
     network, digest = models[model]
     colouriser = Colouriser(network, size, strength)
-    coloured = [colouriser.paint([page])[0] for page in photograph.pages]  # in memory for one, be there ever so many
+    coloured = [colouriser.paint([page])[0] for page in photograph.pages]  # the network needs memory for one
     paths = _show(photograph.pages[0], coloured[0], Path(folder)) if shown else {}
     made = Made(source=sha256(Path(file)), models=(digest,), size=colouriser.size, version=VERSION, strength=strength)
     if network.shape and size != colouriser.size:

@@ -103,12 +103,13 @@ class Table:
     def together(self, columns: Sequence[tuple[Cell, str]], metric: str) -> list[Interval | None]:
         """A figure's mean in each of several columns, which are to be compared: a cell, and who painted.
 
-        It is one over the seeds that all have, if there are some. What a judge says is taken only of those in which all
-        had the same one.
+        It is one over the seeds that all have that have the figure, if there are some. What a judge says is taken only
+        of those in which they had the same one.
         """
-        shared = set.intersection(*(set(self.figures(cell, who, metric)) for cell, who in columns))
+        there = [(cell, seeds) for cell, who in columns if (seeds := set(self.figures(cell, who, metric)))]
+        shared = set.intersection(*(seeds for _, seeds in there)) if there else set()
         if metric.startswith("judge"):
-            shared = {seed for seed in shared if len({self._judge(cell, seed) for cell, _ in columns}) == 1}
+            shared = {seed for seed in shared if len({self._judge(cell, seed) for cell, _ in there}) == 1}
         elif not shared:
             return [self.mean(cell, who, metric) for cell, who in columns]
         return [self.mean(cell, who, metric, shared) for cell, who in columns]

@@ -125,11 +125,13 @@ def _encoder_or_other(table: Table, part: str) -> list[Claim]:
         cells = table.select(part=part, setting=setting, target=target, images=images)
         known = [cell for cell in cells if cell.encoder != "none"]
         for architecture in dict.fromkeys(table.encoders[cell].architecture for cell in known):
-            found += _best(table, [cell for cell in known if table.encoders[cell].architecture == architecture])
+            found += _best_beside_others(
+                table, [cell for cell in known if table.encoders[cell].architecture == architecture]
+            )
     return found
 
 
-def _best(table: Table, cells: Sequence[Cell]) -> list[Claim]:
+def _best_beside_others(table: Table, cells: Sequence[Cell]) -> list[Claim]:
     """The best of some cells that differ in what their encoders were pretrained on, beside each of the others."""
     means = {cell: mean for cell in cells if (mean := table.mean(cell, *SKILL))}
     if not means:
@@ -161,12 +163,12 @@ def _few_or_many(table: Table, part: str) -> list[Claim]:
             if encoder == "none" or fewest == most:
                 continue
             few, many = (Cell(part, setting, target, encoder, images) for images in (fewest, most))
-            slow = [cell._replace(encoder="none") for cell in (few, many)]
-            best = [table.own_rate(cell) or cell for cell in slow]
-            for note, withouts in (("", slow), (", beside random weights at their own rate", best)):
+            alike = [cell._replace(encoder="none") for cell in (few, many)]
+            own = [table.own_rate(cell) or cell for cell in alike]
+            for note, withouts in (("", alike), (", beside random weights at their own rate", own)):
                 pairs = zip((few, many), withouts, strict=True)
                 more = intervals.difference(*(_brought(table, cell, without) for cell, without in pairs))
-                if not more or (note and best == slow):
+                if not more or (note and own == alike):
                     continue
                 brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(most)}"
                 sentence = f"{where(table, few)}{note}: {brings}."

@@ -76,9 +76,10 @@ def _lacking(code: Code, any_code: bool) -> tuple[list[Run], list[Experiment]]:
 
 
 def finished(found: Iterable[Experiment], code: Code, any_code: bool = False) -> dict[str, Experiment]:
-    """The last whole run of each key that was made with this code, or with any, and on the data that there are now."""
+    """The last whole run of each key, of this code, or else of any if that counts, on the data that there are now."""
     made = experiments.on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
-    return {plan.key(one.params): one for one in experiments.on_this_folder(made) if one.params}
+    keyed = [(plan.key(one.params), one) for one in experiments.on_this_folder(made) if one.params]
+    return dict(keyed) | {key: one for key, one in keyed if one.code == code}
 
 
 def _minutes(needed: float | None) -> str:

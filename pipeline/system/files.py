@@ -43,14 +43,18 @@ def write_all(writers: Mapping[Path, Callable[[Path], Any]]) -> None:
         for path, finished in unfinished.items():
             if WINDOWS:
                 finished.close()
-                allow_writing(path)
+            allow_writing(path)
             Path(finished.name).replace(path)
 
 
 def allow_writing(path: Path) -> None:
-    """Take the protection from a file, if it is there, that DVC gives to what it has linked into its cache."""
-    with suppress(FileNotFoundError):
-        path.chmod(stat.S_IWRITE)
+    """Take the protection from a file, if it is there, that DVC gives to what it has linked into its cache.
+
+    Windows alone needs that to delete or replace it. Elsewhere the file in the cache would lose its mode, too.
+    """
+    if WINDOWS:
+        with suppress(FileNotFoundError):
+            path.chmod(stat.S_IWRITE)
 
 
 @contextmanager
