@@ -77,6 +77,7 @@ if TYPE_CHECKING:  # what they are at one side
     Rate = float
     RateOrNone = float
     FractionBySide = float
+    ShareBySide = float
 else:
     Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
     EpochsOrNone = _by_side(Annotated[int, Field(ge=0, le=100_000)])
@@ -84,6 +85,7 @@ else:
     Rate = _by_side(Annotated[float, Field(gt=0, le=1)])
     RateOrNone = _by_side(Annotated[float, Field(ge=0, le=1)])
     FractionBySide = _by_side(Fraction)
+    ShareBySide = _by_side(Annotated[float, Field(ge=0, le=1)])
 
 
 class Section(BaseModel):
@@ -204,7 +206,7 @@ class GAN(Training):
     edge_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     colourfulness_weight: Annotated[float, Field(ge=0, le=1_000_000)]
     frechet_weight: Annotated[float, Field(ge=0, le=1_000_000)]
-    colourfulness: Annotated[float, Field(ge=0, le=1)]
+    colourfulness: ShareBySide
     generator_learning_rate: Rate
     discriminator_learning_rate: Rate
     beta1: Fraction
