@@ -41,6 +41,7 @@ def tiny(folder: Path) -> dict[str, Any]:
     params["datasets"]["folder"] = {"path": str(folder), "size": 16}
     for section in params["pretrain"].values():
         section |= {"architecture": "resnet20", "epochs": 12, "batch_size": 4}  # of 32×32, so 16 of these
+    params["pretrain"]["features"]["architecture"] = "vgg8"
     for section in (params["unet"], params["gan"]):
         section |= {"epochs": 5, "batch_size": 4}
     return params

@@ -27,6 +27,7 @@ def project(tmp_path_factory):
     params = small()
     for section in params["pretrain"].values():
         section["architecture"] = "timm/test_efficientnet"  # small, and so is the U-Net on it
+    params["pretrain"]["judge"]["architecture"] = "timm/test_resnet"
     params["cases"]["larger"] = {"target": "stl10", "encoder": "photos32"}
     params["datasets"]["stl10"] = {"urls": [archive.as_uri()], "checksum": checksum(archive)}
     project = Project(folder / "project", params).warm()
