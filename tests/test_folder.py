@@ -442,16 +442,20 @@ def test_classes_that_nothing_is_learnt_of_are_told_and_their_pictures_stay(tmp_
         save(tmp_path / "test/red" / f"{number}.png", (180, number, 30))
     save(tmp_path / "test/flat.png", BLUE)
     classes, splits = read(tmp_path, 16)
-    assert classes == ["red", tmp_path.name]
+    assert classes == ["red"]  # there is nothing to tell it from
     assert numbers(splits)["test"] == 41
-    assert (
-        f"classes without a picture to train on, which no classifier will know: {tmp_path.name}"
-        in capsys.readouterr().err
-    )
+    assert "classifier" not in capsys.readouterr().err
+    for number in range(40):
+        save(tmp_path / "train/green" / f"{number}.png", (30, 200, number))
+    classes, splits = read(tmp_path, 16)
+    assert classes == sorted(["green", "red", tmp_path.name])
+    assert numbers(splits)["test"] == 41
+    told = f"classes without a picture to train on, which no classifier will know: {tmp_path.name}"
+    assert told in capsys.readouterr().err
 
 
 def test_subfolders_called_like_splits_that_are_none_are_named(tmp_path, capsys):
     for number in range(60):
         save(tmp_path / ("trainval" if number % 2 else "test") / f"{number}.png", (200, 2 * number, 30))
     read(tmp_path, 16)
-    assert "taken for classes, not for splits: test" in capsys.readouterr().err
+    assert "not taken for splits: test" in capsys.readouterr().err

@@ -105,9 +105,17 @@ def test_a_class_called_train_is_one_in_a_split_as_well():
 
 
 def test_classes_in_a_split_may_have_its_name_in_theirs():
-    files = {f"{split}/{split}_{kind}/1.jpg": (f"{split}_{kind}", split) for split in ("train", "test")
+    files = {f"{split}/{split}_{kind}/1.jpg": (kind, split) for split in ("train", "test")
              for kind in ("cats", "dogs")}  # fmt: skip
     assert places(*files) == files
+    assert set(places("train/images_train/a/1.jpg", "test/images_test/a/2.jpg").values()) == {
+        ("a", "train"),
+        ("a", "test"),
+    }
+    assert places("cars_train/Cars_Train/audi/1.jpg", "cars_test/cars_test/audi/2.jpg") == {
+        "cars_train/Cars_Train/audi/1.jpg": ("audi", "train"),
+        "cars_test/cars_test/audi/2.jpg": ("audi", "test"),
+    }
     assert places("Cars_Train/audi/1.jpg", "cars_test/audi/2.jpg") == {
         "Cars_Train/audi/1.jpg": ("audi", "train"),
         "cars_test/audi/2.jpg": ("audi", "test"),

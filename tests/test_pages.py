@@ -57,6 +57,13 @@ def test_an_animation_keeps_its_frames_how_long_they_are_shown_and_how_often(tmp
         assert found == durations
 
 
+def test_a_gif_that_is_shown_as_often_as_can_be_becomes_a_webp(tmp_path):
+    first, *others = frames()
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=40, loop=0xFFFF)
+    result, told = written(tmp_path / "result", reading.read(tmp_path / "a.gif"), "WEBP")
+    assert (told, result.info["loop"]) == ([], 0xFFFF)
+
+
 def test_frames_of_which_some_are_transparent_make_one_animation(tmp_path):
     solid, glass = Image.new("RGBA", (40, 30), (200, 30, 30, 255)), Image.new("RGBA", (40, 30), (20, 40, 180, 90))
     solid.save(tmp_path / "a.png", save_all=True, append_images=[glass, solid], duration=100)

@@ -118,6 +118,12 @@ def test_what_was_measured_with_other_code_is_made_again_unless_it_is_to_count(m
     assert finished(kept.read_all(), changed, any_code=True).keys() == finished(kept.read_all(), CODE).keys()
 
 
+def test_of_two_runs_that_count_that_of_this_code_does(made):
+    other = replace(made[0], stages={"evaluate": made[0].stages["evaluate"] | {"deps": []}}, name="other")
+    for found in ([made[0], other], [other, made[0]]):
+        assert [one.name for one in finished(found, CODE, any_code=True).values()] == [made[0].name]
+
+
 def test_what_was_trained_with_other_code_says_how_long_it_takes_but_is_trained_again(made, monkeypatch):
     monkeypatch.setattr(estimate, "tasks", lambda whole, like: [estimate.Task("evaluate", "evaluate 1", "cifar10", 2)])
     again, there = (estimate.Clock(made, code).seconds(made[0].params) for code in ({}, CODE))

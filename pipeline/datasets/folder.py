@@ -21,8 +21,8 @@ from pipeline.system.errors import PipelineError, printable
 
 FEWEST = 50  # pictures; with fewer, a split may well be empty
 TEST, VALIDATION = 0.2, 0.1  # shares of all pictures
-PASSING = {errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
-PASSING |= {getattr(errno, "ESTALE", errno.EIO)}  # why a whole file may not be read just now
+# Why a file cannot be read that will not be read another time either: it is gone or locked, or broken.
+LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOVERFLOW, errno.EFBIG}
 PRECEDENCE = ("test", "validation", "train")  # where a picture stays that is in several
 WAY_OUT = (
     "set datasets.folder.path in params.yaml to a folder of pictures (~ stands for your home folder; an absolute path "
@@ -78,16 +78,17 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
         left_out["beside the folder's own splits"] = beside
     _tell(folder, left_out, {split for split in own if split})
     if own == {None} and (unheeded := layout.unheeded(paths, folder)):
-        _say(folder, f"taken for classes, not for splits: {', '.join(unheeded)}")
+        _say(folder, f"not taken for splits: {', '.join(unheeded)}")
     _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
-    kinds = [{places[found[one]].kind for one in kept[split[kept] == number]} for number in range(len(PRECEDENCE))]
-    if unknown := sorted(set.union(*kinds) - kinds[PRECEDENCE.index("train")]):
+    kinds = np.array([places[found[one]].kind for one in kept])
+    learnt = set(kinds[split[kept] == PRECEDENCE.index("train")])
+    if len(learnt) == 1:  # so that there is nothing to tell apart
+        kinds[:] = learnt.pop()
+    elif unknown := sorted(set(kinds) - learnt):
         _say(folder, f"classes without a picture to train on, which no classifier will know: {', '.join(unknown)}")
-    classes = sorted(set.union(*kinds))
-    numbers = {kind: number for number, kind in enumerate(classes)}
-    labels = np.array([numbers[places[found[one]].kind] for one in kept], np.int64)
+    classes, labels = np.unique(kinds, return_inverse=True)
     whole = Split(pictures.take(kept), labels)
-    return classes, {name: whole.take(split[kept] == number) for number, name in enumerate(PRECEDENCE)}
+    return classes.tolist(), {name: whole.take(split[kept] == number) for number, name in enumerate(PRECEDENCE)}
 
 
 def _developed(paths: Sequence[Path]) -> set[Path]:
@@ -179,7 +180,7 @@ def _show(path: Path, size: int) -> Shown | str:
     except MemoryError:
         raise
     except OSError as error:
-        if error.errno in PASSING:
+        if error.errno and error.errno not in LASTING:
             raise PipelineError(f"{path}: {error.strerror}; see to it, and run the same command again") from None
         return reading.reason(error)
     except Exception as error:  # a broken file makes Pillow's readers stumble over just about anything

@@ -66,21 +66,26 @@ def _within(mine: Mapping[Path, Parts], depth: int, splits: Mapping[str, str]) -
 
     As in cats_train, and in training_set/training_set, which is how many archives unpack.
     """
-    below = {name: [of_one[depth + 1 :] for of_one in mine.values() if of_one[depth] == name] for name in splits}
-    again = 0
-    while all(_is_again(name, {_part(rest, again) for rest in rests}) for name, rests in below.items()):
-        again += 1
-    named = {name: WORD.sub("", name, count=1).strip(" _-").lower() for name in splits if not _is_plain(name)}
-    kinds = named if len(set(named.values())) > 1 else {}
+    bare = {name: _bare(name, splits[name]) for name in splits}
+    kinds = bare if len(set(bare.values())) > 1 else {}
+    rests = {path: of_one[depth + 1 :] for path, of_one in mine.items()}
+    while True:
+        inner = {path: _bare(_part(rest, 0), splits[mine[path][depth]]) for path, rest in rests.items()}
+        again = all(inner[path] != _part(rest, 0) for path, rest in rests.items())
+        if not again or len(set(inner.values())) > 1:
+            break
+        rests = {path: rest[1:] for path, rest in rests.items()}
     return {
-        path: ((kinds[of_one[depth]],) if of_one[depth] in kinds else ()) + of_one[depth + 1 + again :]
-        for path, of_one in mine.items()
+        path: ((kinds[mine[path][depth]],) if kinds else ()) + ((inner[path], *rest[1:]) if inner[path] else rest)
+        for path, rest in rests.items()
     }
 
 
-def _is_again(name: str, inner: Set[str]) -> bool:
-    """Whether all that is in a split lies in one subfolder, which stands for the same split."""
-    return inner == {name} or (len(inner) == 1 and all(_is_plain(one) and _meant(one) == _meant(name) for one in inner))
+def _bare(name: str, split: str) -> str:
+    """A subfolder's name without the split that it names once more: cats of cats_train, nothing of training_set."""
+    if _meant(name) != split:
+        return name
+    return "" if _is_plain(name) else WORD.sub("", name, count=1).strip(" _-").lower()
 
 
 def _meant(name: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline import inventory, params
 from pipeline.measuring.report import FIGURES
 from pipeline.params import Params
+from pipeline.photographs import folders, formats
 from pipeline.study import plan
 from pipeline.system.errors import ParamsError, PipelineError
 
@@ -162,7 +163,7 @@ def _kinds_of_data(one: Experiment) -> list[tuple[str, str]]:
 
 
 def on_this_folder(found: Iterable[Experiment]) -> list[Experiment]:
-    """Those of whole runs that did not read the user's folder of pictures, or read what lies in it, if it is there."""
+    """Those of whole runs that did not read the user's folder, or read what lies in it, if there are pictures."""
     taken = cache(_inventory)  # a folder is looked through once
 
     def is_as_now(one: Experiment) -> bool:
@@ -176,14 +177,15 @@ def on_this_folder(found: Iterable[Experiment]) -> list[Experiment]:
 
 
 def inventory_now(whole: Params) -> str | None:
-    """The MD5 of data/inventory.json as it would be now; None for a run that reads no folder, or one that is gone."""
+    """The MD5 of data/inventory.json as it would be now; None for a run that reads no folder, or one without pictures."""
     return _inventory(whole.datasets.folder.path) if inventory.reads_folder(whole) else None
 
 
 def _inventory(top: Path) -> str | None:
     try:
-        return hashlib.md5(inventory.of(top)).hexdigest()
-    except PipelineError:
+        files = folders.walk(top.expanduser()).files
+        return hashlib.md5(inventory.of(top)).hexdigest() if any(map(formats.is_called_so, files)) else None
+    except (PipelineError, OSError, RuntimeError):
         return None
 
 

@@ -67,9 +67,7 @@ def gather(
     """
     found = list(found)
     counting = on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
-    made_here = [one for one in counting if not one.folder]  # of others the folder of pictures is not here
-    there = {id(one) for one in on_this_folder(made_here)}
-    counting = [one for one in counting if one.folder or id(one) in there]
+    counting = on_this_folder(counting)
     keyed = [(plan.key(one.params), one) for one in counting if one.params]
     last = dict(keyed) | {key: one for key, one in keyed if one.code == code}
     records = []
