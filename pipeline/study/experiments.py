@@ -177,7 +177,7 @@ def on_this_folder(found: Iterable[Experiment]) -> list[Experiment]:
 
 
 def inventory_now(whole: Params) -> str | None:
-    """The MD5 of data/inventory.json as it would be now; None for a run that reads no folder, or one without pictures."""
+    """The MD5 of data/inventory.json as it would be now; None for a run that reads none, or an empty folder."""
     return _inventory(whole.datasets.folder.path) if inventory.reads_folder(whole) else None
 
 
