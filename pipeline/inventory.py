@@ -7,6 +7,7 @@ depends on, no case could run without it.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,15 +37,29 @@ def reads_folder(params: Params) -> bool:
 
 def of(top: Path | None) -> bytes:
     """What data/inventory.json holds of a folder that the case reads, or of none; raises what `run` raises."""
-    content = take(folder.find(top)) if top else None
+    return _written(take(folder.find(top)) if top else None)
+
+
+def of_pictures(top: Path) -> bytes | None:
+    """As `of`, of a folder in which there are pictures by their names; None of another."""
+    top = folder.find(top)
+    files = folders.walk(top).files
+    return _written(_digest(top, files)) if any(map(formats.is_called_so, files)) else None
+
+
+def _written(content: dict[str, int | str] | None) -> bytes:
     return (json.dumps({"folder": content}, indent=2) + "\n").encode()
 
 
 def take(top: Path) -> dict[str, int | str]:
     """The inventory of a folder: the same wherever that lies, and another when a file changes, or can be read now."""
+    return _digest(top, folders.walk(top).files)
+
+
+def _digest(top: Path, files: Iterable[Path]) -> dict[str, int | str]:
     digest = hashlib.sha256()
     number, develops = 0, find_spec("rawpy") is not None
-    for path in folders.walk(top).files:
+    for path in files:
         try:
             status = path.stat()
         except FileNotFoundError:  # it has gone meanwhile

@@ -63,13 +63,25 @@ def test_what_lies_beside_the_splits_has_no_place():
     ]
 
 
-def test_classes_may_hold_the_splits():
-    assert places("cats/train/1.jpg", "cats/test/2.jpg", "dogs/train/x/1.jpg", "dogs/test/2.jpg") == {
-        "cats/train/1.jpg": ("cats", "train"),
-        "cats/test/2.jpg": ("cats", "test"),
-        "dogs/train/x/1.jpg": ("dogs", "train"),
-        "dogs/test/2.jpg": ("dogs", "test"),
-    }
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "cats/train/1.jpg": ("cats", "train"),
+            "cats/test/2.jpg": ("cats", "test"),
+            "dogs/train/x/1.jpg": ("dogs", "train"),
+            "dogs/test/2.jpg": ("dogs", "test"),
+        },
+        {
+            "cats_train/1.jpg": ("cats", "train"),
+            "cats_test/2.jpg": ("cats", "test"),
+            "dogs_train/a/3.jpg": ("dogs", "train"),
+            "dogs_test/4.jpg": ("dogs", "test"),
+        },
+    ],
+)
+def test_classes_may_hold_the_splits_and_splits_may_name_the_class(files):
+    assert places(*files) == files
 
 
 @pytest.mark.parametrize(
@@ -119,15 +131,6 @@ def test_classes_in_a_split_may_have_its_name_in_theirs():
     assert places("Cars_Train/audi/1.jpg", "cars_test/audi/2.jpg") == {
         "Cars_Train/audi/1.jpg": ("audi", "train"),
         "cars_test/audi/2.jpg": ("audi", "test"),
-    }
-
-
-def test_splits_may_name_the_class():
-    assert places("cats_train/1.jpg", "cats_test/2.jpg", "dogs_train/a/3.jpg", "dogs_test/4.jpg") == {
-        "cats_train/1.jpg": ("cats", "train"),
-        "cats_test/2.jpg": ("cats", "test"),
-        "dogs_train/a/3.jpg": ("dogs", "train"),
-        "dogs_test/4.jpg": ("dogs", "test"),
     }
 
 

@@ -165,12 +165,12 @@ def _download(url: str, archive: Archive, stored: Path) -> Path:
                 return stored  # by who had the lock before
             whole.unlink(missing_ok=True)  # of a process that was killed
             continued = part.exists()
-            _receive(session, url, part, whole)
-            if continued and not whole.exists() and pooch.file_hash(part, _algorithm(archive)) != _digest(archive):
-                part.unlink()  # its beginning may have been of another file
-                _receive(session, url, part, whole)
-            received = whole if whole.exists() else part
+            received = _receive(session, url, part, whole)
             given = pooch.file_hash(received, _algorithm(archive))
+            if given != _digest(archive) and continued and received == part:
+                part.unlink()  # its beginning may have been of another file
+                received = _receive(session, url, part, whole)
+                given = pooch.file_hash(received, _algorithm(archive))
             if given != _digest(archive):
                 raise _Unusable(_wrong(given, archive))
             received.replace(stored)
@@ -205,11 +205,11 @@ def _session() -> requests.Session:
     return session
 
 
-def _receive(session: requests.Session, url: str, part: Path, whole: Path) -> None:
+def _receive(session: requests.Session, url: str, part: Path, whole: Path) -> Path:
     """Add to a file what it lacks of what a URL gives, and go on where the connection breaks off.
 
     A server that gives all instead may be one that knows no ranges, or a page that asks for a password first: what it
-    gives becomes another file, `whole`.
+    gives becomes another file, `whole`. Returns the one that was written.
     """
     again = Retrying(
         retry=retry_if_exception_type(_BrokeOff),
@@ -218,18 +218,18 @@ def _receive(session: requests.Session, url: str, part: Path, whole: Path) -> No
         reraise=True,
     )
     try:
-        again(_receive_once, session, url, part, whole)
+        return again(_receive_once, session, url, part, whole)
     except _BrokeOff as error:
         raise error.why from None
 
 
-def _receive_once(session: requests.Session, url: str, part: Path, whole: Path) -> None:
+def _receive_once(session: requests.Session, url: str, part: Path, whole: Path) -> Path:
     there = part.stat().st_size if part.exists() else 0
     # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if there and response.status_code == requests.codes.range_not_satisfiable:
-            return  # nothing is behind what is there: it is all, as the checksum will tell
+            return part  # nothing is behind what is there: it is all, as the checksum will tell
         response.raise_for_status()
         target = part
         if there and response.status_code != requests.codes.partial_content:
@@ -247,6 +247,7 @@ def _receive_once(session: requests.Session, url: str, part: Path, whole: Path) 
                         raise _Unusable(f"gives more than {LARGEST:,} bytes")
             except requests.RequestException as error:
                 raise _BrokeOff(error) from error
+    return target
 
 
 def _reason(error: requests.RequestException) -> str:

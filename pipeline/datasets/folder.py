@@ -62,7 +62,8 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     folder = find(path)
     paths = reading.find(folder).files
     developed = _developed(paths)
-    places = layout.places([path for path in paths if path not in developed], folder)
+    single = [path for path in paths if path not in developed]
+    places = layout.places(single, folder)
     pictures = Pictures(scratch, size)
     found, known = _load_all(list(places), pictures, size)
     own = {place.split for place in places.values()}
@@ -74,7 +75,7 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     kept, left_out = _without_copies(found, places, order, known[order])
     if developed:
         left_out["raw data of what is there developed, too"] = sorted(developed)
-    if beside := [path for path in paths if path not in places and path not in developed]:
+    if beside := [path for path in single if path not in places]:
         left_out["beside the folder's own splits"] = beside
     _tell(folder, left_out, {split for split in own if split})
     if own == {None} and (unheeded := layout.unheeded(paths, folder)):

@@ -46,9 +46,7 @@ def measure(
         PipelineError: a colouriser gives values that are no numbers, or there is no colour in the pictures, or there
             are fewer of them than processes.
     """
-    if len(test.pictures) < processes.count():
-        given = f"{processes.count()} processes for {len(test.pictures)} test pictures"
-        raise PipelineError(f"given {given}, allowed: a picture for each; start fewer processes")
+    processes.require_one_each(len(test.pictures), f"{len(test.pictures)} test pictures", "start fewer processes")
     colours.require(test.pictures, "every test picture")
     device = next(judge.parameters()).device
     mine = processes.mine(np.arange(len(test.pictures)))

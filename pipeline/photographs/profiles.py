@@ -13,11 +13,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
+from pipeline.photographs.tags import EXIF, INTEROPERABILITY
 from pipeline.system.errors import PipelineError
 
 Profile = ImageCms.ImageCmsProfile
 
-EXIF, INTEROPERABILITY, COLOUR_SPACE, UNCALIBRATED = 0x8769, 0xA005, 0xA001, 0xFFFF
+COLOUR_SPACE, UNCALIBRATED = 0xA001, 0xFFFF
 # Transfer characteristics (ITU-T H.273) whose tones are not those of sRGB, or of television, which is near it.
 TONES = {8: "linear", 9: "logarithmic", 10: "logarithmic", 16: "PQ (HDR)", 17: "of the cinema", 18: "HLG (HDR)"}
 CODED = {  # where files have them of which Pillow does not tell

@@ -7,16 +7,10 @@ seen of them, and only then what tones and colours they stand for (`profiles`).
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.photographs import carried, profiles, samples
 from pipeline.system.errors import PipelineError
-
-Turn = Image.Transpose
-TURNS = {  # what makes a picture upright that lies so, as EXIF data number it
-    **{2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE},
-    **{6: Turn.ROTATE_270, 7: Turn.TRANSVERSE, 8: Turn.ROTATE_90},
-}
 
 
 class Seen(NamedTuple):
@@ -46,10 +40,8 @@ def understand(picture: Image.Image, stored: samples.Stored | None = None) -> Se
     stored = stored or samples.look(picture)
     carried.load(picture)
     profile = profiles.find(picture)
-    if turn := TURNS.get(carried.orientation(picture)):
-        picture = picture.transpose(turn)
-        for name in ("exif", *carried.XMP_NAMES):  # which say that it is not upright
-            picture.info.pop(name, None)
+    if carried.orientation(picture) != 1:
+        picture = ImageOps.exif_transpose(picture)
     opaque, alpha = _split(picture, stored)
     opaque = profiles.to_srgb(opaque, profile)
     if profile:  # now it is another picture, of which these are not true any more

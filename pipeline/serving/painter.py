@@ -23,6 +23,7 @@ LOADING = 120  # seconds for the models
 MEMORY = 3 << 30  # bytes beyond what the models take; the largest photograph needs a third of that
 POLL = 0.05  # seconds from one look at the process to the next
 ANSWER = 64 * 1024  # bytes, at most
+UNLOADED = "the models could not be loaded; ask again in a minute"
 REFUSALS = {"unread": 415, "refusal": 422}  # what the process says of a file → the status that HTTP has for it
 
 
@@ -120,7 +121,7 @@ class Painter:
         except _Ended:
             self.close()
             self._start()
-            raise Refusal(503, "the models could not be loaded; ask again in a minute") from None
+            raise Refusal(503, UNLOADED) from None
         if "refusal" in answer:
             self.close()
             raise PipelineError(answer["refusal"])
@@ -134,7 +135,7 @@ class Painter:
             raise
         except PipelineError as error:
             print(f"the models could not be loaded again: {printable(error)}", file=sys.stderr)
-            raise Refusal(503, "the models could not be loaded; ask again in a minute") from None
+            raise Refusal(503, UNLOADED) from None
 
     def _send(self, message: Mapping[str, Any]) -> None:
         try:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.study import charts, claims, glossary
+from pipeline.study import charts, claims
 from pipeline.study.cells import Cell, Table
 from pipeline.study.claims import Claim
-from pipeline.study.elements import NOTHING, WHO, Grid, Picture, url
+from pipeline.study.elements import WHO, Grid, Picture, compared, url
 from pipeline.study.intervals import Interval
 
 QUESTIONS = {  # and the kinds of claims that answer them
@@ -82,9 +82,6 @@ def _gans(table: Table) -> list[Grid]:
         cells = list(by_setting.values())
         columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
         columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
-        rows = [
-            (glossary.label(metric), [value or NOTHING for value in table.together(list(columns.values()), metric)])
-            for metric in claims.PAINTED
-        ]
+        rows = compared(table, list(columns.values()), claims.PAINTED)
         grids.append(Grid(f"{target}, {encoder}, {claims.count(images)}", list(columns), rows))
     return grids

@@ -13,7 +13,6 @@ from typing import Any
 from pipeline import inventory, params
 from pipeline.measuring.report import FIGURES
 from pipeline.params import Params
-from pipeline.photographs import folders, formats
 from pipeline.study import plan
 from pipeline.system.errors import ParamsError, PipelineError
 
@@ -139,6 +138,17 @@ def unet_alone(one: Experiment) -> Experiment | None:
     return replace(one, figures=figures, params=alone, whole=one)
 
 
+def counting(found: Iterable[Experiment], code: Code, any_code: bool = False) -> list[Experiment]:
+    """The whole runs of this code, or of any, on the data that there are now; `found` has the oldest first."""
+    return on_this_folder(on_newest_data([one for one in found if one.params and (any_code or one.code == code)]))
+
+
+def by_key(counted: Iterable[Experiment], code: Code) -> dict[str, Experiment]:
+    """The last run of each key, of this code if there is one."""
+    keyed = [(plan.key(one.params), one) for one in counted if one.params]
+    return dict(keyed) | {key: one for key, one in keyed if one.code == code}
+
+
 def on_newest_data(found: Sequence[Experiment]) -> list[Experiment]:
     """Those whose data are as in the last run with the same data sets: not of a folder that has changed since.
 
@@ -183,10 +193,10 @@ def inventory_now(whole: Params) -> str | None:
 
 def _inventory(top: Path) -> str | None:
     try:
-        files = folders.walk(top.expanduser()).files
-        return hashlib.md5(inventory.of(top)).hexdigest() if any(map(formats.is_called_so, files)) else None
-    except (PipelineError, OSError, RuntimeError):
+        content = inventory.of_pictures(top)
+    except PipelineError:
         return None
+    return hashlib.md5(content).hexdigest() if content else None
 
 
 def _file(commit: str, path: str) -> bytes:

@@ -24,11 +24,8 @@ from pipeline.system.files import write_all
 
 FOLDER = Path("metrics/study")
 ABOUT = "run.json"  # name, commit, baseline, when, torch, and the digests of all other files
-READ = {
-    "params.yaml": "params.yaml",
-    "dvc.lock": "lock.yaml",
-    FIGURES.as_posix(): FIGURES.name,
-}  # in git → in the folder
+# In git → in the folder.
+READ = {"params.yaml": "params.yaml", "dvc.lock": "lock.yaml", FIGURES.as_posix(): FIGURES.name}
 CURVE = "plots/unet.csv"
 
 

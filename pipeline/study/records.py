@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.params import Params
 from pipeline.study import estimate, plan
-from pipeline.study.experiments import Code, Experiment, differences, on_newest_data, on_this_folder
+from pipeline.study.experiments import Code, Experiment, by_key, counting, differences
 from pipeline.study.plan import Place, Run
 
 MEASURED, MISSING, FAILED, QUEUED = "measured", "missing", "failed", "queued"
@@ -66,10 +66,8 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    counting = on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
-    counting = on_this_folder(counting)
-    keyed = [(plan.key(one.params), one) for one in counting if one.params]
-    last = dict(keyed) | {key: one for key, one in keyed if one.code == code}
+    counted = counting(found, code, any_code)
+    last = by_key(counted, code)
     records = []
     for run in planned:
         if one := last.get(run.key):
@@ -78,7 +76,7 @@ def gather(
             status, note = lacking.get(run.key, (MISSING, ""))
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
     shown = {record.experiment.commit for record in records if record.experiment}
-    of_these_data = {id(one) for one in counting}
+    of_these_data = {id(one) for one in counted}
     for one in found:
         if one.commit in shown or one.whole:
             continue

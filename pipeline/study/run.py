@@ -77,9 +77,7 @@ def _lacking(code: Code, any_code: bool) -> tuple[list[Run], list[Experiment]]:
 
 def finished(found: Iterable[Experiment], code: Code, any_code: bool = False) -> dict[str, Experiment]:
     """The last whole run of each key, of this code, or else of any if that counts, on the data that there are now."""
-    made = experiments.on_newest_data([one for one in found if one.params and (any_code or one.code == code)])
-    keyed = [(plan.key(one.params), one) for one in experiments.on_this_folder(made) if one.params]
-    return dict(keyed) | {key: one for key, one in keyed if one.code == code}
+    return experiments.by_key(experiments.counting(found, code, any_code), code)
 
 
 def _minutes(needed: float | None) -> str:

@@ -10,7 +10,7 @@ from pipeline.params import Part, Study
 from pipeline.study import cache, charts, claims, glossary
 from pipeline.study.cells import RANDOM, Cell, Table
 from pipeline.study.claims import Claim
-from pipeline.study.elements import NOTHING, WHO, Grid, Picture, url
+from pipeline.study.elements import NOTHING, WHO, Grid, Picture, compared, url
 from pipeline.study.intervals import Interval
 from pipeline.study.records import Record
 
@@ -173,13 +173,7 @@ def _unets(table: Table, part: str) -> list[Grid]:
     grids = []
     for (setting, target, images), cells in alone.items():
         metrics = dict.fromkeys(metric for cell in cells for metric in _metrics(table, cell, "unet"))
-        rows = [
-            (
-                glossary.label(metric),
-                [value or NOTHING for value in table.together([(cell, "unet") for cell in cells], metric)],
-            )
-            for metric in metrics
-        ]
+        rows = compared(table, [(cell, "unet") for cell in cells], metrics)
         title = f"The U-Net alone: {target}, {claims.count(images)}, {setting}, by what the encoder learnt from"
         grids.append(Grid(title, [_called(table, cell, cells) for cell in cells], rows))
     return grids

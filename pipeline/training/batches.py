@@ -122,9 +122,7 @@ def loaders(train: Split, validation: Split, prepare: Prepare, augment: Prepare,
     device = default_device()
     batch_size = fit_batch(batch_size, train.pictures)
     full = min(batch_size, len(train.pictures))
-    if full < processes.count():
-        given = f"{processes.count()} processes for batches of {full} pictures"
-        raise PipelineError(f"given {given}, allowed: a picture for each; raise batch_size, or start fewer processes")
+    processes.require_one_each(full, f"batches of {full} pictures", "raise batch_size, or start fewer processes")
     enough = min(PLAIN, max(FEWEST, fit_batch(PLAIN, train.pictures)), len(train.pictures))
     plain = train.first(max(1, enough // full) * full)  # in a batch of one, nothing varies
 

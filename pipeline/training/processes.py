@@ -33,6 +33,21 @@ def count() -> int:
     return distributed.get_world_size() if _several() else 1
 
 
+def require_one_each(pictures: int, what: str, way_out: str) -> None:
+    """See that each process has a picture.
+
+    Args:
+        pictures: how many there are.
+        what: they are, in words.
+        way_out: what to do if they are too few.
+
+    Raises:
+        PipelineError: they are.
+    """
+    if pictures < count():
+        raise PipelineError(f"given {count()} processes for {what}, allowed: a picture for each; {way_out}")
+
+
 def rank() -> int:
     """Which of them this is, from 0."""
     return distributed.get_rank() if _several() else 0

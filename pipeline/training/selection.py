@@ -23,8 +23,8 @@ class Selection(Callback):
 
     Between the network that training started from, which is pale, and the one that it ended with lie networks whose
     weights are a mix of both (Wang et al. 2018, 'ESRGAN', section 3.4): the further from the start, the livelier, and
-    the higher the L1. The one that is just lively enough is kept; the last one, if it is not lively
-    enough itself, or if the first one is already.
+    the higher the L1. The one that is just lively enough is kept; the last one, if it is not lively enough itself, or
+    if the first one is already.
 
     A mix has batch statistics of its own, see `statistics.PlainStatistics`: those of both, mixed, would fit neither.
 
