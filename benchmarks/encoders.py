@@ -16,12 +16,12 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.recipes import grey_l1
 from pipeline import params, pretrain, train_unet
 from pipeline.datasets import store
 from pipeline.measuring.plots import COLOURS
 from pipeline.networks.generator import unet
 from pipeline.system import memory
+from pipeline.training import colouriser
 from pipeline.training.colouriser import TARGET
 from pipeline.training.learner import seed_everything
 
@@ -82,7 +82,7 @@ def main() -> None:
     chosen = settings.unet.model_copy(update={"epochs": arguments.unet_epochs or settings.unet.epochs})
     settings = settings.model_copy(update={"unet": chosen})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    grey, rows = grey_l1(), []
+    grey, rows = colouriser.grey_l1(), []
     for epochs in (*arguments.epochs, None):
         rows.append(point(settings, epochs))
         table = pd.DataFrame(rows).assign(skill=lambda found: 1 - found["l1"] / grey)

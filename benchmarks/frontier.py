@@ -3,7 +3,7 @@
 After `dvc repro`, from the project's top folder. Draws skill, and the Fréchet distance in the judge's features, against
 colourfulness, on the validation pictures: of the U-Net with its colours × a gain, of networks between the U-Net and the
 GAN (their weights mixed, as in Wang et al. 2018, 'ESRGAN', section 3.4), and of each model that is named, such as
-`tutorial=out/gan.safetensors` from benchmarks/tutorial.py. Prints the same as a table.
+`tutorial=OUT/tutorial-gan-0.safetensors` of benchmarks/recipes.py. Prints the same as a table.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import recipes
 from pipeline.datasets import store
 from pipeline.measuring import measurements, painting
 from pipeline.measuring.plots import COLOURS
@@ -64,7 +65,7 @@ def measure(unet: Path, gan: Path, others: Mapping[str, str]) -> pd.DataFrame:
     ways.append((MIX, 1, "gan"))
     for name, path in others.items():
         ways.append((name, 1, name))
-        colourisers[name] = load(path)
+        colourisers[name] = recipes.load(Path(path)).to(default_device())
     paint = painting.painters(colourisers)
     measured = measurements.measure(validation, paint, judge, fit_batch(BATCH_SIZE, validation.pictures))
     results = summarise(measured)

@@ -2,7 +2,8 @@
 
 After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
 encoder, and are timed in one process. The study's is run once a seed; the tutorial's, which takes hours, with the first
-seed alone, as is a short U-Net: the study's with few epochs, smaller batches, and nothing against overfitting. Writes
+seed alone, as it is and `quick`, with the study's loader and in bfloat16; so is a short U-Net: the study's with few
+epochs, smaller batches, and nothing against overfitting. Writes
 OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on
 the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each took to come as far as
 the tutorial.
@@ -14,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from torch import nn
 
@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import tutorial
 from pipeline import params, train_gan, train_unet
-from pipeline.colour import bytes_to_rgb, rgb_to_l_ab
 from pipeline.datasets import store
 from pipeline.levels import Tones
 from pipeline.measuring import measurements, painting
@@ -31,12 +30,13 @@ from pipeline.measuring.results import summarise
 from pipeline.model_files import saved
 from pipeline.pretrain import DATA
 from pipeline.system import memory
+from pipeline.training import colouriser
 from pipeline.training.batches import default_device, fit_batch
 from pipeline.training.colouriser import TARGET
 from pipeline.training.history import History
 from pipeline.training.learner import seed_everything
 
-STUDY, SHORT, TUTORIAL = "study", "short", "tutorial"
+STUDY, SHORT, TUTORIAL, QUICK = "study", "short", "tutorial", "tutorial-quick"
 HURRY = {"batch_size": 64, "encoder_learning_rate": 0.001, "dropout": 0, "zoom": 0}  # of unet in params.yaml
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
@@ -47,7 +47,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
 
     Args:
         stage: unet or gan.
-        recipe: the study's or the tutorial's, or short.
+        recipe: one of those above.
         seed: of weights and order.
         epochs: how many, by recipe; the study's has as many as params.yaml says.
         out: folder of the models.
@@ -58,7 +58,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         chosen = settings.unet.model_copy(update=HURRY | {"epochs": epochs[SHORT]})
         settings = settings.model_copy(update={"unet": chosen})
     if stage == "unet":
-        network, about = train_unet.on_encoder(0 if recipe == TUTORIAL else settings.unet.dropout)
+        network, about = train_unet.on_encoder(0 if recipe in (TUTORIAL, QUICK) else settings.unet.dropout)
     else:
         network, about = saved.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
@@ -68,11 +68,11 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         )[0],
     }
     theirs: dict[str, Callable[[], History]] = {
-        "unet": lambda: tutorial.l1_alone(settings, network, epochs[TUTORIAL]),
-        "gan": lambda: tutorial.against_a_patchgan(settings, network, epochs[TUTORIAL]),
+        "unet": lambda: tutorial.l1_alone(settings, network, epochs[TUTORIAL], recipe == QUICK),
+        "gan": lambda: tutorial.against_a_patchgan(settings, network, epochs[TUTORIAL], recipe == QUICK),
     }
     seed_everything(seed)
-    history = (theirs if recipe == TUTORIAL else study)[stage]()
+    history = (theirs if recipe in (TUTORIAL, QUICK) else study)[stage]()
     save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about["architecture"], seed)
     named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
     return pd.DataFrame(history.rows).assign(**named)
@@ -86,11 +86,10 @@ def save(path: Path, network: nn.Module, architecture: str, seed: int) -> None:
     saved.save(path, network, kind="colouriser", **about, dropout=network.dropout, tones=tones)
 
 
-def grey_l1() -> float:
-    """L1 on the validation pictures of painting nothing."""
-    pictures = store.read(TARGET, "validation").pictures
-    batches = (pictures[start : start + 1000] for start in range(0, len(pictures), 1000))
-    return sum(np.abs(rgb_to_l_ab(bytes_to_rgb(batch))[1]).mean() * len(batch) for batch in batches) / len(pictures)
+def load(path: Path) -> nn.Module:
+    """A colouriser that `save` wrote; the tutorial's paints one way."""
+    network, _ = saved.load(path, "colouriser")
+    return tutorial.paint_one_way(network) if path.name.startswith(TUTORIAL) else network
 
 
 def times(curves: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +114,7 @@ def test_figures(out: Path) -> pd.DataFrame:
     device = default_device()
     judge, _ = saved.load(Path("models/judge.safetensors"), "classifier")
     paths = sorted(out.glob("*.safetensors"))
-    colourisers = {path.stem: saved.load(path, "colouriser")[0].to(device) for path in paths}
+    colourisers = {path.stem: load(path).to(device) for path in paths}
     size = fit_batch(BATCH_SIZE, test.pictures)
     for name in [name for name in colourisers if name.startswith(f"{STUDY}-unet")]:
         unet = colourisers[name]
@@ -132,11 +131,11 @@ def draw(curves: pd.DataFrame, path: Path) -> None:
     stages = list(curves["stage"].unique())
     shape = {"figsize": (5 * len(stages), 4.2), "squeeze": False}
     figure, (panels,) = plt.subplots(1, len(stages), dpi=120, layout="constrained", **shape)
-    colours = {STUDY: COLOURS["gan"], SHORT: COLOURS["unet_gain"], TUTORIAL: COLOURS["unet"]}
+    colours = {STUDY: "gan", SHORT: "unet_gain", TUTORIAL: "unet", QUICK: "grey"}
     for axes, stage in zip(panels, stages, strict=True):
         for recipe, runs in curves[curves["stage"] == stage].groupby("recipe"):
             for place, (_, run) in enumerate(runs.groupby("seed")):
-                style = {"color": colours[recipe], "label": None if place else recipe}
+                style = {"color": COLOURS[colours[recipe]], "label": None if place else recipe}
                 axes.plot(run["elapsed"] / 60, run["skill"], "o-", markersize=3, **style)
         axes.set(title=titles[stage], xlabel="minutes", ylabel="skill on validation")
         axes.spines[["top", "right"]].set_visible(False)
@@ -159,10 +158,10 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     further = [(STUDY, seed) for seed in range(1, arguments.seeds)]
     stages = {
-        "unet": ([(STUDY, 0), (SHORT, 0), (TUTORIAL, 0), *further], arguments.epochs),
-        "gan": ([(STUDY, 0), (TUTORIAL, 0), *further], arguments.gan_epochs),
+        "unet": ([(STUDY, 0), (SHORT, 0), (TUTORIAL, 0), (QUICK, 0), *further], arguments.epochs),
+        "gan": ([(STUDY, 0), (TUTORIAL, 0), (QUICK, 0), *further], arguments.gan_epochs),
     }
-    grey, tables = grey_l1(), []
+    grey, tables = colouriser.grey_l1(), []
     for stage, (runs, epochs) in stages.items():
         for run in runs if epochs else ():
             tables.append(train(stage, *run, {SHORT: arguments.short, TUTORIAL: epochs}, out))
