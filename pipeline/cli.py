@@ -1,11 +1,11 @@
 """The commands. Nothing heavy is imported before a command needs it, so that `--help` answers at once."""
 
 import errno
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -40,21 +40,6 @@ app = typer.Typer(
     "Each command is a stage of the pipeline; `dvc repro` runs all that are out of date.",
     **QUIET,
 )
-
-
-class Role(StrEnum):
-    """What a data set is for."""
-
-    target = "target"
-    encoder = "encoder"
-
-
-class Network(StrEnum):
-    """What is pretrained."""
-
-    encoder = "encoder"
-    features = "features"
-    judge = "judge"
 
 
 @contextmanager
@@ -107,12 +92,12 @@ def named(given: str) -> Path:
 
 
 @app.command()
-def download(role: Role) -> None:
+def download(role: Literal["target", "encoder"]) -> None:
     """Fetch the data set that the case gives a role, into data/ROLE."""
-    with _stage(f"download-{role.value}") as checked:
+    with _stage(f"download-{role}") as checked:
         from pipeline import download
 
-        download.run(role.value, checked)
+        download.run(role, checked)
 
 
 @app.command()
@@ -125,12 +110,12 @@ def unlabelled() -> None:
 
 
 @app.command()
-def pretrain(network: Network) -> None:
+def pretrain(network: Literal["encoder", "features", "judge"]) -> None:
     """Train a classifier: the encoder, of greyscale pictures, or the features or the judge, of colour pictures."""
-    with _stage(f"pretrain-{network.value}", shared=True) as checked:
+    with _stage(f"pretrain-{network}", shared=True) as checked:
         from pipeline.training import launch
 
-        launch.run("pipeline.pretrain", network.value, checked)
+        launch.run("pipeline.pretrain", network, checked)
 
 
 @app.command()
@@ -171,35 +156,54 @@ def report() -> None:
 @app.command()
 def colourise(
     photos: Annotated[
-        list[Path], typer.Argument(parser=named, metavar="PHOTO…", help="Pictures, and folders of pictures.")
+        list[Path],
+        typer.Argument(
+            parser=named, metavar="PHOTO…", help="Pictures, and folders of pictures; - is one on standard input."
+        ),
     ],
     out: Annotated[
-        Path,
-        typer.Option(parser=named, metavar="PATH", help="The folder to write to, or the result of one photograph."),
-    ],
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=named,
+            metavar="PATH",
+            help="The folder to write to, or for one photograph its result; by default beside the photographs.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="unet or gan, which dvc repro trains, photograph, the included one, or a path; by default the first "
-            "that is there."
+            help="unet or gan, which dvc repro trains, photograph, the included one, or the path of a model, .onnx or "
+            ".safetensors; by default the first that is there."
         ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
     ] = None,
+    strength: Annotated[float, typer.Option(min=0, max=2, help="Of the colours: 0 is grey, 1 is the network's.")] = 1,
+    device: Annotated[
+        Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to compute; by default the fastest there is.")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Draw grey | U-Net | GAN | original instead.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace files that are no results of colourise, too.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are no results, too.")] = False,
     damaged: Annotated[
         bool, typer.Option("--damaged", help="Colour JPEGs whose end is missing, too; what there was in it is grey.")
     ] = False,
 ) -> None:
-    """Colour photographs, at their full size, into another folder."""
+    """Colour photographs, at their full size."""
     from pipeline.colouring import colourise_files
 
-    colourise_files.run(photos, out, colourise_files.How(model, size, compared=compare, force=force, damaged=damaged))
+    how = colourise_files.How(model, size, strength, device, compared=compare, force=force, damaged=damaged)
+    if Path("-") not in photos:
+        colourise_files.run(photos, out, how)
+    elif len(photos) > 1 or out or compare:
+        raise PipelineError(
+            "-: given beside others or with --out or --compare, allowed: alone, one stream into the other"
+        )
+    else:
+        colourise_files.pipe(sys.stdin.buffer, sys.stdout.buffer, how)
 
 
 @app.command()

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from pipeline.colour import AB_SCALE
-from pipeline.colouring.colourise_files import find_model
 from pipeline.model_files import metadata, model_card, saved
+from pipeline.model_files.names import find_model
 from pipeline.networks.any_size import AnySize
 from pipeline.networks.generator import BothWays
 from pipeline.system.errors import PipelineError, printable

@@ -17,28 +17,26 @@ RADIUS = 1  # pixels of the small picture around each, in the windows that a lin
 SMOOTHNESS = 0.03  # the papers' ε, a variance of l in [-1, 1]: what varies much less than that has one colour
 
 
-def fit(l: np.ndarray, ab: np.ndarray, radius: int = RADIUS, smoothness: float = SMOOTHNESS) -> np.ndarray:  # noqa: E741
+def fit(l: np.ndarray, ab: np.ndarray) -> np.ndarray:  # noqa: E741
     """Find the coefficients of each pixel; slopes are those of 2013, equations 5 and 8.
 
     Args:
         l: lightness of a small picture, (1, H, W) in [-1, 1].
         ab: its colours, (2, H, W).
-        radius: of the windows, in pixels.
-        smoothness: above 0; the larger, the less colour follows lightness.
 
     Returns:
         Slopes of a and b, then their offsets, (4, H, W).
     """
-    mean_l, mean_ab = _mean(l, radius), _mean(ab, radius)
-    variance = _mean(l * l, radius) - mean_l**2
-    covariance = _mean(l * ab, radius) - mean_l * mean_ab
-    slope = _mean(covariance / (variance + smoothness), radius)
+    mean_l, mean_ab = _mean(l), _mean(ab)
+    variance = _mean(l * l) - mean_l**2
+    covariance = _mean(l * ab) - mean_l * mean_ab
+    slope = _mean(covariance / (variance + SMOOTHNESS))
     return np.concatenate((slope, ab - slope * l))
 
 
-def _mean(values: np.ndarray, radius: int) -> np.ndarray:
-    """Mean over the part of the (2 · radius + 1)² window that lies in the picture, (C, H, W)."""
-    window = (1, 2 * radius + 1, 2 * radius + 1)
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the part of the window that lies in the picture, (C, H, W)."""
+    window = (1, 2 * RADIUS + 1, 2 * RADIUS + 1)
     inside = uniform_filter(np.ones_like(values[:1]), window, mode="constant")
     return uniform_filter(values, window, mode="constant") / inside
 

@@ -23,8 +23,7 @@ from pydantic_core import ErrorDetails
 from pipeline.system.errors import ParamsError
 
 DatasetName = Literal["cifar10", "stl10", "imagenette", "photos32", "photos96", "folder"]
-EncoderName = DatasetName | Literal["imagenet", "none"]
-
+EncoderName = Literal[DatasetName, "imagenet", "none"]
 
 CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode
 
@@ -381,7 +380,7 @@ _short.maxlevel, _short.maxstring, _short.maxother = 2, 80, 80
 
 def _one_line(fault: ErrorDetails) -> str:
     """What pydantic found, as `key: given …, allowed: …`."""
-    location = [str(part) for part in fault["loc"] if part not in UNNAMED and not str(part).startswith("literal[")]
+    location = [str(part) for part in fault["loc"] if part not in UNNAMED]
     key = ".".join(part if part.isprintable() else repr(part) for part in location) or "the whole file"
     given = f"given {_short.repr(fault['input'])}"
     match fault["type"]:
@@ -394,7 +393,7 @@ def _one_line(fault: ErrorDetails) -> str:
         case "value_error":
             allowed = str(fault["ctx"]["error"])
         case "literal_error":
-            allowed = ", ".join(_words(_schema(location)))
+            allowed = ", ".join(get_args(_schema(location)))
         case "string_pattern_mismatch":
             allowed = "md5: and 32, or sha256: and 64, hexadecimal digits"
         case "too_short":
@@ -422,11 +421,3 @@ def _schema(location: list[str]) -> Any:
         else:
             annotation = get_args(annotation)[-1]  # dict[str, Case] → Case
     return annotation
-
-
-def _words(annotation: Any) -> list[str]:
-    """The words of a Literal, or of a union of Literals."""
-    words: list[str] = []
-    for argument in get_args(annotation):
-        words += [argument] if isinstance(argument, str) else _words(argument)
-    return words

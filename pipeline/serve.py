@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.model_files.names import find_model, models
 from pipeline.serving import address
 from pipeline.system.errors import PipelineError
 
@@ -30,7 +31,7 @@ def run(host: str, port: int, model: str | None, url: str | None = None) -> None
     Args:
         host: the address to listen on; 0.0.0.0 for all networks.
         port: where to listen.
-        model: chosen at first, see `colourise_files.find_model`.
+        model: chosen at first, see `names.find_model`.
         url: the address that a proxy gives the page, such as https://photos.example or https://example.com/photos.
 
     Raises:
@@ -79,13 +80,11 @@ def find(model: str | None) -> dict[str, Path]:
     """The models there are to choose from, by name.
 
     Args:
-        model: which comes first, see `colourise_files.find_model`.
+        model: which comes first, see `names.find_model`.
 
     Raises:
         PipelineError: there is no such model, or none at all.
     """
-    from pipeline.colouring.colourise_files import find_model, models
-
     path = find_model(model)
     first = {path.stem: path}
     runs = {".onnx", ".safetensors"} if find_spec("torch") else {".onnx"}

@@ -20,9 +20,9 @@ from pipeline import __main__
 from pipeline.colouring import colourise_files, destinations
 from pipeline.colourise import SIZE, VERSION
 from pipeline.model_files import saved
+from pipeline.model_files.names import TRAINED
 from pipeline.networks.classifier import Classifier
 from pipeline.photographs import heif
-from pipeline.system.errors import PipelineError
 from tests.painters import CLASSIFIER, COLOURISER, random_unet
 
 ROOT = Path.cwd()
@@ -244,7 +244,7 @@ def test_arguments_that_make_no_sense_are_one_line_and_nothing_is_written(run, a
 
 
 def test_a_missing_model_says_how_to_train_it(run, monkeypatch):
-    monkeypatch.setitem(colourise_files.MODELS, "gan", Path("nowhere/gan.safetensors"))
+    monkeypatch.setitem(TRAINED, "gan", Path("nowhere/gan.safetensors"))
     save("a.jpg")
     for arguments in (("--model", "gan"), ("--compare",)):
         code, _, errors = run("a.jpg", "--out", "out", *arguments)
@@ -596,19 +596,6 @@ def test_photographs_are_read_only_a_few_ahead_and_come_in_order():
     assert next(ahead) == (0, "0")
     assert len(begun) == colourise_files.THREADS + 1
     assert [item for item, _ in ahead] == list(range(1, 10))
-
-
-def test_a_model_is_found_by_name_or_path(tmp_path, monkeypatch):
-    path = tmp_path / "a"
-    path.touch()
-    monkeypatch.setitem(colourise_files.MODELS, "unet", path)
-    assert colourise_files.find_model("unet") == path
-    assert colourise_files.find_model(str(path)) == path
-    with pytest.raises(PipelineError, match="judge"):
-        colourise_files.find_model("judge")
-    for folder in (str(tmp_path), ""):  # as of a variable that is not set
-        with pytest.raises(PipelineError, match="given a folder; give unet, gan, photograph or the path of a model"):
-            colourise_files.find_model(folder)
 
 
 def test_what_was_trained_here_comes_before_the_model_that_comes_along(run):

@@ -23,9 +23,9 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from pipeline import __main__, serve
-from pipeline.colouring import colourise_files
 from pipeline.colourise import SIZE
 from pipeline.model_files import saved
+from pipeline.model_files.inference import INCLUDED
 from pipeline.photographs import formats
 from pipeline.serving import files, http, middleware, service
 from pipeline.serving.refusals import Refusal
@@ -531,20 +531,20 @@ def trained(tmp_path, monkeypatch):
 
 def test_without_torch_the_models_are_those_that_need_none(trained, monkeypatch):
     monkeypatch.setattr(serve, "find_spec", lambda name: None)
-    assert serve.find("photograph") == colourise_files.INCLUDED
+    assert serve.find("photograph") == INCLUDED
 
 
 def test_the_models_that_there_are_can_be_chosen_and_the_one_named_comes_first(trained):
     unet, gan = (Path(f"models/{name}.safetensors") for name in ("unet", "gan"))
-    assert serve.find(None) == {"unet": unet} | colourise_files.INCLUDED
+    assert serve.find(None) == {"unet": unet} | INCLUDED
     shutil.copy(unet, gan)
     assert list(serve.find(None)) == ["unet", "gan", "photograph"]
     assert list(serve.find("gan")) == ["gan", "unet", "photograph"]
     assert list(serve.find("mine.onnx")) == ["mine", "unet", "gan", "photograph"]
     shutil.copy("mine.onnx", "unet.onnx")
-    assert serve.find("unet.onnx") == {"unet": Path("unet.onnx"), "gan": gan} | colourise_files.INCLUDED
+    assert serve.find("unet.onnx") == {"unet": Path("unet.onnx"), "gan": gan} | INCLUDED
     shutil.rmtree("models")
-    assert serve.find(None) == colourise_files.INCLUDED
+    assert serve.find(None) == INCLUDED
     with pytest.raises(PipelineError, match="there is no gone"):
         serve.find("gone")
 

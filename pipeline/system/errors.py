@@ -55,6 +55,6 @@ class Unread(PipelineError):
 
 
 class ParamsError(PipelineError):
-    """A value in params.yaml or on the command line that is not allowed."""
+    """A value in params.yaml that is not allowed."""
 
     exit_code = 2
