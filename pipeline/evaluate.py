@@ -20,6 +20,7 @@ from pipeline.params import Evaluate, Params
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256, write_all
 from pipeline.training.batches import default_device, fit_batch
+from pipeline.training.precision import exact_float32
 
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
@@ -32,17 +33,19 @@ def run(params: Params) -> None:
 
     All or none of them are written. Several processes share the measuring, and the first does the rest.
     """
-    about = store.read_about(TARGET)
+    exact_float32()
+    data = store.read_about(TARGET)["name"]
     test = store.read(TARGET, "test")
     if len(test.pictures) < 2:
         raise PipelineError(f"{TARGET}: given {len(test.pictures)} test picture, needed at least 2; add pictures")
-    colourisers: dict[str, Colouriser] = {}
-    unet: dict[str, Any] = {}
-    for name in ("unet", "gan"):
-        colourisers[name], unet = load_colouriser(name, about["name"])
-    if not unet.get("gan", {}).get("epochs", 1):  # the last one loaded says how long it was trained as a GAN
-        del colourisers["gan"]
-    judge, _ = _load("judge", "classifier", about["name"])
+    unet, about = load_colouriser("unet", data)
+    gan, about_gan = load_colouriser("gan", data)
+    if about_gan.get("unet_sha256") not in (None, about["weights_sha256"]):
+        raise PipelineError(f"{_path('gan')}: not trained on from {_path('unet')}, but from another; run `dvc repro`")
+    colourisers: dict[str, Colouriser] = {"unet": unet}
+    if about_gan.get("gan", {}).get("epochs", 1):
+        colourisers["gan"] = gan
+    judge, _ = _load("judge", "classifier", data)
     tables = {name: _read_table(path) for name, path in TABLES.items()}
     published = load_published(params.evaluate, min(test.pictures.shape[1:3]))
 
@@ -57,8 +60,8 @@ def run(params: Params) -> None:
     results = with_intervals(measured, params.evaluate.resamples, params.seed, PAIRS)
     measured_on = {
         "case": params.case,
-        "target": about["name"],
-        "encoder": unet["encoder"],
+        "target": data,
+        "encoder": about["encoder"],
         "pictures": len(test.pictures),
         "seed": params.seed,
         "gain": gain,
@@ -66,8 +69,8 @@ def run(params: Params) -> None:
         "sha256": {name: sha256(_path(name)) for name in (*colourisers, "judge")},
         "published": {name: getattr(params.evaluate, name).checksum for name in params.evaluate.published},
     }
-    pictures = draw(test.pictures[: params.evaluate.grid], paint)
-    title = f"L1 on {len(test.pictures)} test pictures of {about['name']}, 95 % intervals"
+    pictures = draw(test.pictures[: params.evaluate.grid], paint, batch_size)
+    title = f"L1 on {len(test.pictures)} test pictures of {data}, 95 % intervals"
     errors = {
         who: (results[who]["l1"], results[who]["l1_low"], results[who]["l1_high"])
         for who in plots.COLOURS

@@ -41,6 +41,8 @@ def run(model: str | None, out: Path | None, force: bool = False, half: bool = F
         PipelineError: there is no such model, `out` cannot be written, or what onnxruntime computes is not the same.
     """
     path = find_model("unet" if model is None else model)
+    if path.suffix == ".onnx":
+        raise PipelineError(f"--model {model}: given an ONNX file, allowed: unet, gan or a .safetensors file")
     out = out or path.with_suffix(".onnx")
     if out.suffix != ".onnx":
         raise PipelineError(f"--out {out}: given a name that ends in {out.suffix or 'nothing'}, allowed: .onnx")

@@ -80,7 +80,7 @@ if TYPE_CHECKING:  # what they are at one side
 else:
     Epochs = _by_side(Annotated[int, Field(ge=1, le=100_000)])
     EpochsOrNone = _by_side(Annotated[int, Field(ge=0, le=100_000)])
-    BatchSize = _by_side(Annotated[int, Field(ge=2, le=1_000_000)])  # batch normalisation needs two
+    BatchSize = _by_side(Annotated[int, Field(ge=4, le=1_000_000)])  # `batches.fit_batch` makes none of fewer
     Rate = _by_side(Annotated[float, Field(gt=0, le=1)])
     RateOrNone = _by_side(Annotated[float, Field(ge=0, le=1)])
     FractionBySide = _by_side(Fraction)
@@ -217,7 +217,7 @@ class GAN(Training):
 class Evaluate(Section):
     """What the evaluation computes and draws; figures by networks of others, whose weights it fetches, if asked for."""
 
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)]
+    batch_size: Annotated[int, Field(ge=4, le=1_000_000)]
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     grid: Annotated[int, Field(ge=1, le=64)]
     published: list[Literal["inception", "lpips"]]

@@ -145,14 +145,15 @@ def pictures(name: Name, settings: Settings) -> store.Split:
         settings: its own.
 
     Raises:
-        PipelineError: none are left.
+        PipelineError: fewer than two are left.
     """
     split = store.read(DATA[name], "train")
     if not isinstance(settings, Encoder) or not settings.leave_out:
         return split
     coloured = colours.coloured(split)
-    if settings.leave_out >= len(coloured):
-        given = f"pretrain.encoder.leave_out: given {settings.leave_out}, allowed here: up to {len(coloured) - 1}"
+    most = max(0, len(coloured) - 2)
+    if settings.leave_out > most:
+        given = f"pretrain.encoder.leave_out: given {settings.leave_out}, allowed here: up to {most}"
         raise PipelineError(
             f"{given}, for there are {len(coloured)} training pictures with colours; lower it, and images"
         )

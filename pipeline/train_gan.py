@@ -36,7 +36,7 @@ def run(params: Params) -> None:
     """
     seed_everything(params.seed)
     params = params.at(store.side(colouriser.TARGET))
-    network, about = saved.build_on(UNET, "colouriser")
+    network, about = saved.build_on(UNET, "colouriser", store.read_about(colouriser.TARGET)["name"])
     if about["unet"].get("encoder_learning_rate") == 0:
         network.freeze_encoder()  # it is the control of what an encoder brings that never learns to colour
     settings = params.model_dump(include={"seed", "images", "gan"})
@@ -46,6 +46,7 @@ def run(params: Params) -> None:
     checkpoint = Checkpoint("train-gan", __name__, settings, [*colouriser.files(), UNET, FEATURES])
     history, share = train(params, network, about["architecture"], eye, checkpoint)
     shared = {key: about[key] for key in ("architecture", "data", "encoder", "unet")}
+    shared["unet_sha256"] = about["weights_sha256"]  # for evaluate, which compares the two
     if not processes.first():
         return
     colouriser.save("gan", network, history, params, **shared, gan=params.gan.model_dump(), share=share)
@@ -85,18 +86,9 @@ def train(
     Raises:
         PipelineError: the pictures are too small for so large patches.
     """
-    batches = colouriser.batches(params, params.gan.batch_size, flip)
-    network.trains_both_ways = True
-    adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     likeness = LikenessLoss(params.gan.l1_weight, params.gan.colourfulness_weight, params.gan.edge_weight)
-    step = None
-    if params.gan.adversarial_weight:
-        side = min(batches.train.split.pictures.shape[1:3])
-        _check_patches(params.gan.downsamplings, smallest(side, params.gan.half_size))
-        discriminator = _discriminator(params.gan, network, architecture)
-        optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
-        step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)
     frechet = FrechetLoss(eye, params.gan.frechet_weight)
+    step = None
     history = History(
         parts={
             "train_l1": lambda _: likeness.l1,
@@ -111,6 +103,15 @@ def train(
     )
     if not params.gan.epochs:
         return history, 0.0
+    batches = colouriser.batches(params, params.gan.batch_size, flip)
+    network.trains_both_ways = True
+    adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
+    if params.gan.adversarial_weight:
+        side = min(batches.train.split.pictures.shape[1:3])
+        _check_patches(params.gan.downsamplings, smallest(side, params.gan.half_size))
+        discriminator = _discriminator(params.gan, network, architecture)
+        optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
+        step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)
     selection = Selection(params.gan.colourfulness)
     losses = filter(None, (likeness, step, frechet))
     parts = [*losses, MovingAverage(params.gan.ema), history, selection, *callbacks]

@@ -1,5 +1,6 @@
 """How several processes end, for the tests: `run` is called in each of them."""
 
+import errno
 import os
 import signal
 import time
@@ -18,6 +19,15 @@ def fail(folder: Path) -> None:
     """The second fails of what a user can mend, while the first waits for it."""
     if processes.rank() == 1:
         raise PipelineError("given nothing, allowed: something")
+    processes.gather(None)
+
+
+def fill(folder: Path) -> None:
+    """The second finds no room for a file, and fastai tells where that was."""
+    if processes.rank() == 1:
+        error = OSError(errno.ENOSPC, "No space left on device", str(folder / "a.pt"))
+        error.args = ("Exception occured in `Checkpoint` when calling event `after_batch`",)
+        raise error
     processes.gather(None)
 
 

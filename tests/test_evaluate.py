@@ -181,7 +181,7 @@ def test_figures_by_published_networks_stand_among_the_others(study, server, mon
     assert found["grey"]["lpips"] > 0
 
     real = torch.from_numpy(coloured(9).pictures)
-    grey = painting.draw(real.numpy(), painting.painters({}))["grey"]
+    grey = painting.draw(real.numpy(), painting.painters({}), 9)["grey"]
     distance = FrechetInceptionDistance(SmallInception("", [], server.folder / "inception"))
     for pictures, is_real in ((real, True), (torch.from_numpy(grey), False)):
         distance.update(pictures.movedim(3, 1), real=is_real)
@@ -245,6 +245,31 @@ def test_models_of_another_data_set_are_refused(study):
         PipelineError, match=r"^models/unet\.safetensors: given one trained on photos32, needed folder; "
     ):
         evaluate.run(study)
+
+
+def test_a_gan_that_was_trained_on_from_another_unet_is_refused(study):
+    _, about = saved.load(Path("models/unet.safetensors"), "colouriser")
+    gan = random_unet()
+    saved.save(Path("models/gan.safetensors"), gan, **COLOURISER, unet_sha256="0" * 64)
+    with pytest.raises(PipelineError, match=r"^models/gan\.safetensors: not trained on from models/unet\."):
+        evaluate.run(study)
+    assert not Path("metrics").exists()
+    saved.save(Path("models/gan.safetensors"), gan, **COLOURISER, unet_sha256=about["weights_sha256"])
+    evaluate.run(study)
+
+
+def test_pictures_are_drawn_alike_however_many_at_once():
+    pictures, paint = coloured(5).pictures, painting.painters({"unet": random_unet().eval()})
+    whole, parts = (painting.draw(pictures, paint, size) for size in (5, 2))
+    assert list(whole) == list(parts) == ["real", "grey", "unet"]
+    for who, drawn in whole.items():
+        assert np.abs(np.float32(drawn) - parts[who]).max() <= 1
+
+
+def test_convolutions_of_float32_are_computed_as_such(study):
+    with torch.backends.cudnn.flags(allow_tf32=True):
+        evaluate.run(study)
+        assert not torch.backends.cudnn.allow_tf32
 
 
 def test_one_picture_is_refused(study):

@@ -151,6 +151,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(exported, quick, tmp_pat
     saved.save(judge, Classifier("resnet20", 3, 2), **CLASSIFIER)
     model = str(exported / "unet.safetensors")
     assert "there is no pix2pix" in refusal(export.run, "pix2pix", None)
+    assert "--model photograph: given an ONNX file, allowed: unet, gan" in refusal(export.run, "photograph", None)
     assert "given a model that is a classifier" in refusal(export.run, str(judge), None)
     for out in (tmp_path / "unet.pth", Path(), Path("/")):
         assert "allowed: .onnx" in refusal(export.run, model, out)
@@ -179,10 +180,12 @@ def test_an_export_takes_the_place_of_an_export_alone(exported, quick, tmp_path)
 
 
 def test_the_model_itself_is_never_replaced(exported, quick, tmp_path):
-    model = tmp_path / "x.onnx"
+    model, same = tmp_path / "unet.safetensors", tmp_path / "x.onnx"
     model.write_bytes((exported / "unet.safetensors").read_bytes())
-    assert "given the model itself" in refusal(export.run, str(model), None, True)
-    assert sorted(files(tmp_path)) == ["x.onnx"]
+    same.hardlink_to(model)
+    assert "given the model itself" in refusal(export.run, str(model), same, True)
+    assert sorted(files(tmp_path)) == ["unet.safetensors", "x.onnx"]
+    assert saved.load(model, "colouriser")
 
 
 @pytest.mark.parametrize("name", ["a" * 250 + ".onnx", "a.onnx/x.onnx"])

@@ -74,6 +74,7 @@ def test_numbers_that_dvc_writes_in_scientific_notation_are_numbers(tmp_path):
         ("unet.epochs", {}, "unet.epochs: given {}, allowed: sides in pixels with a number each, 1 or more"),
         ("unet.epochs", [9], "unet.epochs: given ['9'], allowed: an integer"),
         ("unet.dropout", {32: 0.1}, "unet.dropout: given {'32': '0.1'}, allowed: a number"),
+        ("unet.batch_size", 3, "unet.batch_size: given '3', allowed: greater than or equal to 4"),
         ("unet.half_size", 1, "unet.half_size: given '1', allowed: less than 1"),
         ("unet.learning_rate", 1.5, "unet.learning_rate: given '1.5', allowed: less than or equal to 1"),
         ("unet.learning_rate", float("nan"), "unet.learning_rate: given '.nan', allowed: a number"),

@@ -135,8 +135,9 @@ def test_the_first_pictures_are_left_out_of_the_encoders_training_alone(settings
     np.testing.assert_array_equal(left.labels, everything.labels[coloured[100] :])
     shared = set(map(bytes, left.pictures)) & set(map(bytes, everything.take(coloured[:100]).pictures))
     assert not shared
-    with pytest.raises(PipelineError, match=r"^pretrain\.encoder\.leave_out: given 560, allowed here: up to 559, "):
+    with pytest.raises(PipelineError, match=r"^pretrain\.encoder\.leave_out: given 560, allowed here: up to 558, "):
         pretrain.pictures("encoder", chosen.model_copy(update={"leave_out": 560}))
+    assert len(pretrain.pictures("encoder", chosen.model_copy(update={"leave_out": 558})).labels) == 2
 
 
 def test_grey_pictures_which_no_colouriser_is_given_do_not_count_among_those_left_out(settings):

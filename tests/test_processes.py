@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 import timm
 import torch
+from torch import distributed
 
 from pipeline.networks.generator import unet
 from pipeline.system import lock
 from pipeline.system.environment import first_host
 from pipeline.system.errors import PipelineError
+from pipeline.system.place import Place
 from pipeline.training import launch, processes
 from tests import together
 
@@ -60,6 +63,34 @@ def test_two_processes_train_as_one_does_and_go_on_as_if_they_never_had_been_kil
 def test_what_one_fails_of_is_raised_once_and_ends_all(folder):
     with pytest.raises(PipelineError, match="given nothing, allowed: something"):
         launch.share(2, "tests.failing", "fail", folder)
+
+
+def test_a_full_disk_is_told_with_the_file(folder):
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        launch.share(2, "tests.failing", "fill", folder)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(folder / "a.pt"))
+
+
+def test_a_gpu_that_has_no_memory_left_is_no_process_that_has_ended():
+    said = "NCCL error: unhandled cuda error, Cuda failure 2 'out of memory'"
+    with pytest.raises(RuntimeError, match=said), processes.join(Place(0, 1, 0), distributed.TCPStore("127.0.0.1", 0)):
+        raise RuntimeError(said)
+
+
+@pytest.mark.parametrize(("shown", "local", "alone", "expected"), [(2, 1, "", 1), (1, 1, "1", 0), (1, 1, "", None)])
+def test_each_process_has_its_gpu_or_is_refused(monkeypatch, shown, local, alone, expected):
+    chosen = []
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: shown)
+    monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
+    if alone:
+        monkeypatch.setenv("SLURM_GPUS_PER_TASK", alone)
+    if expected is None:
+        with pytest.raises(PipelineError, match="given process 2 on this machine, which has 1 of cuda"):
+            processes._backend(Place(local, 2, local))
+    else:
+        processes._backend(Place(local, 2, local))
+        assert chosen == [expected]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")

@@ -58,6 +58,7 @@ def test_a_unet_on_a_network_of_timm_paints_at_any_size_and_sees_details(archite
         ("nothing", "those of timm"),
         ("test_vit", "smaller by 16, 16"),
         ("swin_tiny_patch4_window7_224", "allowed: networks whose layers form a chain"),
+        ("test_byobnet", "whose last features are no layer's"),
     ],
 )
 def test_what_can_be_no_encoder_is_refused_in_one_line(name, reason):

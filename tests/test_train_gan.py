@@ -60,8 +60,16 @@ def test_pictures_that_are_too_small_at_half_the_side_are_refused_before_the_tra
         train_gan.run(settings)
 
 
-def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatch):
+def test_a_unet_of_other_pictures_is_refused(tmp_path, monkeypatch):
     settings, network = ready(tmp_path, monkeypatch, {}, epochs=0)
+    saved.save(train_gan.UNET, network, **COLOURISER | {"data": "stl10"})
+    with pytest.raises(PipelineError, match=r"^models/unet\.safetensors: given one trained on stl10, needed "):
+        train_gan.run(settings)
+
+
+def test_without_epochs_the_network_is_the_unet_and_says_so(tmp_path, monkeypatch):
+    settings, network = ready(tmp_path, monkeypatch, {}, epochs=0, downsamplings=9)  # too many, but none is built
+    monkeypatch.setattr(train_gan.colouriser, "batches", None)  # nor is there a batch to share among processes
     train_gan.run(settings)
     trained, about = saved.load(tmp_path / "models/gan.safetensors", "colouriser")
     assert about["gan"]["epochs"] == about["share"] == 0

@@ -86,6 +86,12 @@ def test_other_names_in_another_order_are_refused(tmp_path):
         weights.load(tmp_path / "weights.pth", SMALL, MEAN, DEVIATION)
 
 
+@pytest.mark.parametrize("name", ["test_nfnet", "test_efficientnet_gn", "tresnet_m", "fastvit_t8"])
+def test_a_network_whose_first_layer_cannot_see_grey_is_refused_and_not_its_weights(tmp_path, name):
+    with pytest.raises(PipelineError, match=rf"^datasets\.imagenet\.architecture: given timm/{name}, whose published"):
+        weights.load(tmp_path / "never read.pth", f"timm/{name}", MEAN, DEVIATION)
+
+
 def wheel(path, **members: bytes):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("package/__init__.py", "")

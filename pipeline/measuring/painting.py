@@ -88,11 +88,15 @@ def painters(colourisers: Mapping[str, Colouriser], gained: Mapping[str, tuple[s
 
 
 @torch.inference_mode()
-def draw(pictures: np.ndarray, paint: Paint) -> dict[str, np.ndarray]:
-    """Real, grey and as each paints them: who → uint8 (N, H, W, 3), from the real ones in that form."""
-    l, _ = rgb_to_l_ab(bytes_to_rgb(to_tensor(pictures, default_device())))  # noqa: E741
-    painted = {"grey": no_colour(l), **paint(l)}
-    return {"real": np.array(pictures), **{who: to_bytes(l, ab).cpu().numpy() for who, ab in painted.items()}}
+def draw(pictures: np.ndarray, paint: Paint, batch_size: int) -> dict[str, np.ndarray]:
+    """Real, grey and as each paints them, so many at once: who → uint8 (N, H, W, 3), from the real ones as such."""
+    drawn: dict[str, list[np.ndarray]] = {"real": [np.array(pictures)]}
+    for start in range(0, len(pictures), batch_size):
+        real = to_tensor(pictures[start : start + batch_size], default_device())
+        l, _ = rgb_to_l_ab(bytes_to_rgb(real))  # noqa: E741
+        for who, ab in {"grey": no_colour(l), **paint(l)}.items():
+            drawn.setdefault(who, []).append(to_bytes(l, ab).cpu().numpy())
+    return {who: np.concatenate(parts) for who, parts in drawn.items()}
 
 
 def colour(colouriser: Colouriser, l: Tensor) -> Tensor:  # noqa: E741

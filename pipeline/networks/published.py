@@ -70,7 +70,9 @@ def _of_timm(name: str, channels: int) -> Chain:
         network: Any = timm.create_model(name, in_chans=channels).eval()
         features = [feature["module"] for feature in network.feature_info]
         layers: dict[str, Any] = dict(_layers(network, (*features, network.pretrained_cfg["classifier"])))
-        end = next(place for place, path in enumerate(layers, 1) if path == features[-1])
+        if features[-1] not in layers:
+            raise ValueError("whose last features are no layer's")
+        end = [*layers].index(features[-1]) + 1
         (*names, head) = layers
         body, neck = ({path: layers[path] for path in part} for part in (names[:end], names[end:]))
         _check(network, nn.Sequential(*layers.values()), nn.Sequential(*body.values()), channels)

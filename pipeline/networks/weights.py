@@ -28,16 +28,17 @@ def load(path: Path, architecture: str, mean: Sequence[float], deviation: Sequen
         deviation: of each channel, by which it was divided.
 
     Raises:
-        PipelineError: these are other weights, or timm has no such network.
+        PipelineError: these are other weights, timm has no such network, or one that cannot be made to see grey.
     """
     network = Classifier(architecture, channels=1, classes=CLASSES)
+    first, behind = _first_layers(network, architecture)
     try:
         if path.suffix == ".safetensors":
             weights = safetensors.torch.load_file(path)
         else:
             weights = torch.load(path, weights_only=True, map_location="cpu")
         weights = _renamed(weights, network, encoder.build(architecture, channels=1).places)
-        network.load_state_dict(fold_to_grey(weights, network, mean, deviation))
+        network.load_state_dict(fold_to_grey(weights, first, behind, mean, deviation))
     except (*DAMAGED, SafetensorError):
         way_out = "see datasets.imagenet in params.yaml"
         raise PipelineError(f"{path}: not ImageNet weights of a {architecture}; {way_out}") from None
@@ -67,8 +68,28 @@ def _published(name: str, layers: Mapping[str, str]) -> str:
     return ".".join((layers[".".join(parts[:depth])], *parts[depth:]))
 
 
+def _first_layers(network: Classifier, architecture: str) -> tuple[str, str]:
+    """The names of the one convolution that sees the picture, and of what comes behind it, for `fold_to_grey`.
+
+    Raises:
+        PipelineError: there are several, it computes something else, or has neither bias nor batch normalisation.
+    """
+    modules = list(network.named_modules())
+    seeing = [place for place, (_, module) in enumerate(modules) if getattr(module, "in_channels", None) == 1]
+    if len(seeing) == 1 and seeing[0] + 1 < len(modules):
+        (first, layer), (behind, norm) = modules[seeing[0] : seeing[0] + 2]
+        plain = type(layer) is nn.Conv2d or type(layer).__name__ == "Conv2dSame"  # timm's, padded as TensorFlow does
+        if plain and (layer.bias is not None or isinstance(norm, nn.BatchNorm2d)):
+            return first, behind
+    allowed = "networks that begin with one plain convolution, with a bias or batch normalisation"
+    raise PipelineError(
+        f"datasets.imagenet.architecture: given {architecture}, whose published weights cannot be made to see grey, "
+        f"allowed: {allowed}, such as timm/resnet18; change it in params.yaml"
+    )
+
+
 def fold_to_grey(
-    weights: Mapping[str, Tensor], network: nn.Module, mean: Sequence[float], deviation: Sequence[float]
+    weights: Mapping[str, Tensor], first: str, behind: str, mean: Sequence[float], deviation: Sequence[float]
 ) -> dict[str, Tensor]:
     """Weights for colour pictures, rewritten for the one grey channel.
 
@@ -79,16 +100,11 @@ def fold_to_grey(
 
     Args:
         weights: by the names that they have in the network.
-        network: for greyscale pictures.
+        first: the name of the convolution.
+        behind: that of the batch normalisation behind it, if it has no bias.
         mean: of each channel.
         deviation: of each channel.
-
-    Raises:
-        ValueError: there is neither bias nor batch normalisation.
     """
-    modules = iter(network.named_modules())
-    first = next(name for name, module in modules if isinstance(module, nn.Conv2d))
-    behind, norm = next(modules)
     means, deviations = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
     grey = encoder.StandardiseGrey
     colour = weights[f"{first}.weight"]  # (C, 3, K, K)
@@ -96,8 +112,6 @@ def fold_to_grey(
     folded = {**weights, f"{first}.weight": (colour * grey.deviation / deviations).sum(1, keepdim=True)}  # (C, 1, K, K)
     if f"{first}.bias" in weights:
         folded[f"{first}.bias"] = weights[f"{first}.bias"] + constant
-    elif isinstance(norm, nn.BatchNorm2d):
-        folded[f"{behind}.running_mean"] = weights[f"{behind}.running_mean"] - constant
     else:
-        raise ValueError("neither bias nor batch normalisation")
+        folded[f"{behind}.running_mean"] = weights[f"{behind}.running_mean"] - constant
     return folded

@@ -169,6 +169,8 @@ def _work(parent: Connection, place: Place, port: int, module: str, arguments: t
     except SystemExit:
         os._exit(0)
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno:
+            error.args = (error.errno, error.strerror, error.filename)  # all that goes along; fastai changes them
         told = "".join(traceback.format_exception(error))
         error.add_note(told)
         try:

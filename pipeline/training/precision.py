@@ -31,6 +31,11 @@ def autocast(device: torch.device | str) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fastest(device) == torch.bfloat16)
 
 
+def exact_float32() -> None:
+    """From now on compute convolutions of float32 as such; NVIDIA's GPUs round to TF32, of 10 bits, by default."""
+    torch.backends.cudnn.allow_tf32 = False
+
+
 class BFloat16(Callback):
     """Train, and validate, with the network's forward pass in bfloat16; weights, losses, optimiser are in float32."""
 

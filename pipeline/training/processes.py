@@ -4,6 +4,7 @@ With one process, all that is said here comes back as it was given, and costs no
 """
 
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.system.errors import PipelineError
+from pipeline.system.errors import PipelineError, ran_out_of_memory
 from pipeline.system.place import Place
 
 Anything = TypeVar("Anything")
@@ -89,7 +90,7 @@ def join(place: Place, store: distributed.Store | None = None) -> Iterator[None]
     except BaseException as error:
         if not _fails_first(store, place):
             raise SystemExit(1) from None
-        if isinstance(error, RuntimeError) and UNREACHABLE.search(str(error)):
+        if isinstance(error, RuntimeError) and UNREACHABLE.search(str(error)) and not ran_out_of_memory(error):
             raise Lost("another of the processes has ended; run the same command again to go on") from None
         raise
     finally:
@@ -102,10 +103,12 @@ def _backend(place: Place) -> str:
     if device is None:
         return "gloo"
     there = torch.accelerator.device_count()
-    if device.type != "cuda" or place.local >= there:
+    alone = there == 1 and "SLURM_GPUS_PER_TASK" in os.environ  # srun shows each process its own GPU, as number 0
+    local = 0 if alone else place.local
+    if device.type != "cuda" or local >= there:
         given = f"process {place.local + 1} on this machine, which has {there} of {device.type}"
         raise PipelineError(f"given {given}, allowed: one for each GPU; start fewer")
-    torch.accelerator.set_device_index(place.local)
+    torch.accelerator.set_device_index(local)
     return "cpu:gloo,cuda:nccl" if distributed.is_nccl_available() else "gloo"
 
 
