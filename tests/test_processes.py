@@ -73,7 +73,8 @@ def test_a_full_disk_is_told_with_the_file(folder):
 
 def test_a_gpu_that_has_no_memory_left_is_no_process_that_has_ended():
     said = "NCCL error: unhandled cuda error, Cuda failure 2 'out of memory'"
-    with pytest.raises(RuntimeError, match=said), processes.join(Place(0, 1, 0), distributed.TCPStore("127.0.0.1", 0)):
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    with pytest.raises(RuntimeError, match=said), processes.join(Place(0, 1, 0), store):
         raise RuntimeError(said)
 
 
