@@ -12,7 +12,9 @@ So that the recipe alone can be compared, all of it can be had with the study's 
 import math
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from pipeline.training import colouriser
 from pipeline.training.batches import Batches, default_device, fit_batch, flip, to_lightness_and_ab
 from pipeline.training.history import History
 from pipeline.training.learner import learner
+from pipeline.training.losses import adversarial
 from pipeline.training.losses.adversarial import AdversarialStep
 from pipeline.training.losses.likeness import LikenessLoss
 from pipeline.training.precision import BFloat16
@@ -130,7 +133,9 @@ def against_a_patchgan(study: params.Params, network: BothWays, epochs: int, qui
     adam = partial(torch.optim.Adam, betas=(0.5, 0.999))
     likeness, step = LikenessLoss(100), AdversarialStep(discriminator, adam(discriminator.parameters(), lr=2e-4))
     history = History(parts={"train_l1": lambda _: likeness.l1}, measures=colouriser.MEASURES)
-    _learner(study, network, adam, [likeness, step, history], quick).fit(epochs, 2e-4)
+    in_bfloat16 = adversarial.autocast if quick else lambda device: nullcontext()
+    with patch.object(adversarial, "autocast", in_bfloat16):
+        _learner(study, network, adam, [likeness, step, history], quick).fit(epochs, 2e-4)
     return history
 
 

@@ -33,5 +33,6 @@ def main(
     """Give photographs colours: `colourgan photo.jpg` writes photo-coloured.jpg beside it."""
 
 
-app.command()(cli.colourise)
+HELP = "Colour photographs, at their full size. This is what is done where no command is named."
+app.command(help=HELP)(cli.colourise)
 app.command()(cli.serve)

@@ -20,7 +20,6 @@ from pipeline.params import Evaluate, Params
 from pipeline.system.errors import PipelineError
 from pipeline.system.files import sha256, write_all
 from pipeline.training.batches import default_device, fit_batch
-from pipeline.training.precision import exact_float32
 
 TARGET = Path("data/target")
 TABLES = {"unet": Path("plots/unet.csv"), "gan": Path("plots/gan.csv")}  # training wrote them
@@ -33,17 +32,17 @@ def run(params: Params) -> None:
 
     All or none of them are written. Several processes share the measuring, and the first does the rest.
     """
-    exact_float32()
     data = store.read_about(TARGET)["name"]
     test = store.read(TARGET, "test")
     if len(test.pictures) < 2:
         raise PipelineError(f"{TARGET}: given {len(test.pictures)} test picture, needed at least 2; add pictures")
     unet, about = load_colouriser("unet", data)
     gan, about_gan = load_colouriser("gan", data)
-    if about_gan.get("unet_sha256") not in (None, about["weights_sha256"]):
-        raise PipelineError(f"{_path('gan')}: not trained on from {_path('unet')}, but from another; run `dvc repro`")
     colourisers: dict[str, Colouriser] = {"unet": unet}
     if about_gan.get("gan", {}).get("epochs", 1):
+        if about_gan.get("unet_sha256") not in (None, about["weights_sha256"]):
+            given = f"{_path('gan')}: not trained on from {_path('unet')}, but from another"
+            raise PipelineError(f"{given}; run `dvc repro`")
         colourisers["gan"] = gan
     judge, _ = _load("judge", "classifier", data)
     tables = {name: _read_table(path) for name, path in TABLES.items()}

@@ -25,7 +25,7 @@ def fail(folder: Path) -> None:
 def fill(folder: Path) -> None:
     """The second finds no room for a file, and fastai tells where that was."""
     if processes.rank() == 1:
-        error = OSError(errno.ENOSPC, "No space left on device", str(folder / "a.pt"))
+        error = OSError(errno.ENOSPC, "No space left on device", str(folder / "hidden"), None, str(folder / "a.pt"))
         error.args = ("Exception occured in `Checkpoint` when calling event `after_batch`",)
         raise error
     processes.gather(None)

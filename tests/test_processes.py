@@ -68,7 +68,7 @@ def test_what_one_fails_of_is_raised_once_and_ends_all(folder):
 def test_a_full_disk_is_told_with_the_file(folder):
     with pytest.raises(OSError, match="No space left on device") as raised:
         launch.share(2, "tests.failing", "fill", folder)
-    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(folder / "a.pt"))
+    assert (raised.value.errno, raised.value.filename2) == (errno.ENOSPC, str(folder / "a.pt"))
 
 
 def test_a_gpu_that_has_no_memory_left_is_no_process_that_has_ended():
@@ -78,19 +78,30 @@ def test_a_gpu_that_has_no_memory_left_is_no_process_that_has_ended():
         raise RuntimeError(said)
 
 
-@pytest.mark.parametrize(("shown", "local", "alone", "expected"), [(2, 1, "", 1), (1, 1, "1", 0), (1, 1, "", None)])
-def test_each_process_has_its_gpu_or_is_refused(monkeypatch, shown, local, alone, expected):
+@pytest.mark.parametrize(
+    ("shown", "variables", "expected"),
+    [
+        (2, {}, 1),
+        (1, {"SLURM_GPUS_ON_NODE": "2"}, 0),  # by srun --gpus-per-task 1, which shows each process its own
+        (1, {"SLURM_GPUS_ON_NODE": "1"}, None),
+        (1, {"SLURM_GPUS_ON_NODE": "2", "TORCHELASTIC_RUN_ID": "none"}, None),  # to torchrun it showed one for all
+        (1, {}, None),
+    ],
+)
+def test_each_process_has_its_gpu_or_is_refused(monkeypatch, shown, variables, expected):
     chosen = []
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: shown)
     monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
-    if alone:
-        monkeypatch.setenv("SLURM_GPUS_PER_TASK", alone)
+    for name in ("SLURM_GPUS_ON_NODE", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     if expected is None:
         with pytest.raises(PipelineError, match="given process 2 on this machine, which has 1 of cuda"):
-            processes._backend(Place(local, 2, local))
+            processes._backend(Place(1, 2, 1))
     else:
-        processes._backend(Place(local, 2, local))
+        processes._backend(Place(1, 2, 1))
         assert chosen == [expected]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.study import claims, plan, records
+from pipeline.study import answers, claims, plan, records
 from pipeline.study.cells import Table
 from pipeline.study.intervals import Interval
 from tests import studies
@@ -26,6 +26,34 @@ def test_what_an_encoder_brings_is_said_with_its_interval():
     (first, *_) = said(by_encoder(cifar10=0.2, none=0.1), kind="encoder or none")
     assert first.startswith("On cifar10 with 8,000 pictures: vgg8 pretrained on cifar10 (the same) brings 0.100 (0.09")
     assert first.endswith(" of the U-Net's skill, 0.201 instead of 0.101.")
+
+
+def in_short(skill, parts=None, gan=False):
+    """What the answers say, by question, before their sentences."""
+    table = Table(studies.gathered(study(parts or {"encoders": part()}, (0, 1, 2)), skill, gan))
+    return {answer.question: answer.short for answer in answers.answers(table, claims.all_claims(table))}
+
+
+def test_an_answer_begins_with_how_many_comparisons_are_clear():
+    parts = {"encoders": part(("none", "1", "cifar10-imagenette"))}
+    skills = {"none": 0.1, "cifar10": 0.2, "imagenette": 0.15}
+    brings = "What does a pretrained encoder bring?"
+    assert in_short(by_encoder(**skills), parts)[brings] == (
+        "Beside random weights of the same network, pretraining clearly brings skill in 2 of 2 comparisons (0.050 to "
+        "0.100). For cifar10, vgg8 is best pretrained on cifar10 (the same)."
+    )
+    alike = in_short(by_encoder(**skills | {"cifar10": 0.05, "imagenette": 0.05}), parts)[brings]
+    assert alike == (
+        "Beside random weights of the same network, pretraining clearly brings skill in 0 of 2 comparisons, and costs "
+        "some in 2. For cifar10, it is not clear on what vgg8 is best pretrained."
+    )
+
+
+def test_what_a_gan_brings_is_said_in_short():
+    short = in_short(by_encoder(cifar10=0.2, none=0.1), gan=True)["What does the GAN bring?"]
+    assert short.startswith("Compared with the U-Net, the GAN has ")
+    assert " in 2 of 2 comparisons" in short
+    assert "Compared with the U-Net × gain, the GAN has " in short
 
 
 def test_what_an_encoder_costs_is_said_without_a_minus():

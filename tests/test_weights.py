@@ -47,7 +47,7 @@ def first_layers(network: nn.Module) -> nn.Module:
     return nn.Sequential(*modules[place : place + 2])
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", *FAMILIES])
+@pytest.mark.parametrize("architecture", ["resnet18", "timm/regnetx_002", "timm/test_resnet", *FAMILIES])
 def test_published_weights_see_a_grey_picture_as_the_colour_network_does(tmp_path, architecture):
     colour = published(architecture)
     torch.save(colour.state_dict(), tmp_path / "weights.pth")

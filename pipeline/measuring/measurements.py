@@ -19,7 +19,7 @@ from pipeline.measuring.results import Measurements
 from pipeline.networks.classifier import Classifier
 from pipeline.system.errors import PipelineError
 from pipeline.training import processes
-from pipeline.training.precision import autocast
+from pipeline.training.precision import autocast, exact_float32
 
 
 @torch.inference_mode()
@@ -48,6 +48,7 @@ def measure(
     """
     processes.require_one_each(len(test.pictures), f"{len(test.pictures)} test pictures", "start fewer processes")
     colours.require(test.pictures, "every test picture")
+    exact_float32()
     device = next(judge.parameters()).device
     mine = processes.mine(np.arange(len(test.pictures)))
     numbers: Measurements = defaultdict(dict)

@@ -75,7 +75,8 @@ def _first_layers(network: Classifier, architecture: str) -> tuple[str, str]:
         PipelineError: there are several, it computes something else, or has neither bias nor batch normalisation.
     """
     modules = list(network.named_modules())
-    seeing = [place for place, (_, module) in enumerate(modules) if getattr(module, "in_channels", None) == 1]
+    convolutions = [(place, module) for place, (_, module) in enumerate(modules) if isinstance(module, nn.Conv2d)]
+    seeing = [place for place, convolution in convolutions if convolution.in_channels == 1]
     if len(seeing) == 1 and seeing[0] + 1 < len(modules):
         (first, layer), (behind, norm) = modules[seeing[0] : seeing[0] + 2]
         plain = type(layer) is nn.Conv2d or type(layer).__name__ == "Conv2dSame"  # timm's, padded as TensorFlow does

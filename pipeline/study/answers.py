@@ -1,6 +1,6 @@
 """What the page begins with: the study's questions, and what answers them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,24 @@ QUESTIONS = {  # and the kinds of claims that answer them
 }
 
 
+BESIDE = {  # what claims are against → with what an encoder, or a GAN, is compared
+    "none": "random weights of the same network",
+    "none, at its own rate": "random weights at the rate that is best for them",
+    "unet": "the U-Net",
+    "unet_gain": "the U-Net × gain",
+}
+
+
 @dataclass
 class Answer:
-    """What the page begins with: a question, the sentences that answer it, and the figures that these are about."""
+    """What the page begins with: a question, the sentences that answer it, and the figures that these are about.
+
+    short: of how many comparisons the claims say it clearly.
+    """
 
     question: str
     claims: list[Claim]
+    short: str
     grids: list[Grid] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
@@ -35,13 +47,74 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
         if claim.kind == "settings" or cell.setting == table.first_setting(cell.part):
             runs = (record.made.commit for record in table.runs[cell].values())
             found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
-    made = [
-        Answer(question, [claim for claim in found.values() if claim.kind in kinds])
-        for question, kinds in QUESTIONS.items()
-    ]
+    made = []
+    for question, kinds in QUESTIONS.items():
+        answering = [claim for claim in found.values() if claim.kind in kinds]
+        made.append(Answer(question, answering, in_short(table, answering)))
     made[0].pictures += _brought(table)
     made[-1].grids += _gans(table)
     return [answer for answer in made if answer.claims]
+
+
+def in_short(table: Table, said: Sequence[Claim]) -> str:
+    """How many of the claims on encoders, and on GANs, are clear; nothing, if there are no others."""
+    sentences = [*_help(said), *_best(table, said), *_lively(said)]
+    if sentences and 0 < (single := sum(claim.seeds == 1 for claim in said)) < len(said):
+        sentences.append(f"Of these {len(said)} comparisons, {single} {'has' if single == 1 else 'have'} one seed.")
+    return " ".join(sentences)
+
+
+def _against(said: Sequence[Claim], kind: str) -> dict[str, list[Claim]]:
+    """The claims of a kind, by what they are against."""
+    found: dict[str, list[Claim]] = {}
+    for claim in said:
+        if claim.kind == kind:
+            found.setdefault(claim.against, []).append(claim)
+    return found
+
+
+def _help(said: Sequence[Claim]) -> Iterator[str]:
+    """Whether pretraining helps, beside random weights."""
+    for against, compared_with_it in _against(said, "encoder or none").items():
+        brought = [claim.differences["unet.skill"] for claim in compared_with_it]
+        helps = [skill.value for skill in brought if skill.sign > 0]
+        sentence = f"Beside {BESIDE[against]}, pretraining clearly brings skill in {_of(len(helps), len(brought))}"
+        if helps:
+            sentence += f" ({claims.number(min(helps))} to {claims.number(max(helps))})"
+        if costs := sum(skill.sign < 0 for skill in brought):
+            sentence += f", and costs some in {costs}"
+        yield f"{sentence}."
+
+
+def _best(table: Table, said: Sequence[Claim]) -> Iterator[str]:
+    """On what each network is best pretrained for each target."""
+    groups: dict[tuple[str, str], list[Claim]] = {}
+    for claim in said:
+        if claim.kind == "encoder or other":
+            groups.setdefault((claim.cell.target, table.encoders[claim.cell].architecture), []).append(claim)
+    for (target, architecture), group in groups.items():
+        ahead = {claim.cell.encoder for claim in group}
+        if len(ahead) == 1 and all(claim.differences["unet.skill"].sign > 0 for claim in group):
+            yield f"For {target}, {architecture} is best pretrained on {table.encoders[group[0].cell].knows}."
+        else:
+            yield f"For {target}, it is not clear on what {architecture} is best pretrained."
+
+
+def _lively(said: Sequence[Claim]) -> Iterator[str]:
+    """What GANs have more and less of."""
+    for against, group in _against(said, "gan").items():
+        parts: list[str] = []
+        for metric, (more, less, _) in claims.PAINTED.items():
+            signs = [claim.differences[f"gan.{metric}"].sign for claim in group if f"gan.{metric}" in claim.differences]
+            for word, sign in ((more, 1), (less, -1)):
+                if clear := signs.count(sign):
+                    parts.append(f"{word} in {clear if parts else _of(clear, len(signs))}")
+        has = claims.listed(parts) if parts else f"clearly more or less of nothing in {_of(len(group), len(group))}"
+        yield f"Compared with {BESIDE[against]}, the GAN has {has}."
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part} of {whole} comparison{'s' * (whole != 1)}"
 
 
 def _brought(table: Table) -> list[Picture]:

@@ -170,7 +170,7 @@ def _work(parent: Connection, place: Place, port: int, module: str, arguments: t
         os._exit(0)
     except BaseException as error:
         if isinstance(error, OSError) and error.errno:
-            error.args = (error.errno, error.strerror, error.filename)  # all that goes along; fastai changes them
+            error.args = (error.errno, error.strerror)  # as it had them, by which it comes through; fastai changes them
         told = "".join(traceback.format_exception(error))
         error.add_note(told)
         try:

@@ -103,8 +103,8 @@ def _backend(place: Place) -> str:
     if device is None:
         return "gloo"
     there = torch.accelerator.device_count()
-    alone = there == 1 and "SLURM_GPUS_PER_TASK" in os.environ  # srun shows each process its own GPU, as number 0
-    local = 0 if alone else place.local
+    by_srun = "TORCHELASTIC_RUN_ID" not in os.environ and int(os.environ.get("SLURM_GPUS_ON_NODE", 0)) > place.local
+    local = 0 if there == 1 and by_srun else place.local  # it may show each process its own GPU alone, as number 0
     if device.type != "cuda" or local >= there:
         given = f"process {place.local + 1} on this machine, which has {there} of {device.type}"
         raise PipelineError(f"given {given}, allowed: one for each GPU; start fewer")
