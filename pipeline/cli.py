@@ -174,20 +174,22 @@ def colourise(
     model: Annotated[
         str | None,
         typer.Option(
-            help="unet or gan, which dvc repro trains, photograph, the included one, or the path of a model, .onnx or "
+            help="unet or gan (trained by dvc repro), photograph (included), or the path of a model, .onnx or "
             ".safetensors; by default the first that is there."
         ),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=16, max=1024, help="Pixels of the shorter side of what the network sees; by default 64."),
+        typer.Option(min=16, max=1024, help="Shorter side, in pixels, of what the network sees; by default 64."),
     ] = None,
-    strength: Annotated[float, typer.Option(min=0, max=2, help="Of the colours: 0 is grey, 1 is the network's.")] = 1,
+    strength: Annotated[
+        float, typer.Option(min=0, max=2, help="How strong colours are: 0 is grey, 1 is the network's.")
+    ] = 1,
     device: Annotated[
         Literal["cpu", "cuda", "mps"] | None, typer.Option(help="Where to compute; by default the fastest there is.")
     ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Draw grey | U-Net | GAN | original instead.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are no results, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files other than results, too.")] = False,
     damaged: Annotated[
         bool, typer.Option("--damaged", help="Colour JPEGs whose end is missing, too; what there was in it is grey.")
     ] = False,

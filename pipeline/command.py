@@ -28,7 +28,9 @@ def _tell_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     """Give photographs colours: `colourgan photo.jpg` writes photo-coloured.jpg beside it."""
 

@@ -580,6 +580,8 @@ def test_a_comparison_is_one_picture_a_photograph(run):
     save("photos/deeper/b.webp", "RGBA")
     assert run("photos", "--out", "out", "--compare")[0] == 0
     assert files("out") == ["a.jpg.compared.png", "deeper/b.webp.compared.png"]
+    assert run("photos/a.jpg", "--compare")[0] == 0
+    assert files("photos") == ["a.jpg", "a.jpg.compared.png", "deeper/b.webp"]
     with Image.open("out/a.jpg.compared.png") as drawn:
         assert drawn.size == (4 * 40 + 3 * 8, 30)
 

@@ -67,7 +67,8 @@ def check(out: Path) -> None:
 def plan(photos: Sequence[Path], out: Path | None, suffix: str | None = None) -> Plan:
     """What becomes of each photograph: the same name, and the same place below its folder.
 
-    Without a folder to write to, photo.jpg becomes photo-coloured.jpg beside it, and the folder photos photos-coloured.
+    Without a folder to write to, photo.jpg becomes photo-coloured.jpg beside it, or with the suffix .compared.png
+    photo.jpg.compared.png, and the folder photos photos-coloured.
 
     A photograph that is given several times, by its folder, a folder in it or its own name, in whatever order, has the
     place below the outermost folder.
@@ -90,7 +91,7 @@ def plan(photos: Sequence[Path], out: Path | None, suffix: str | None = None) ->
     for one in sorted(max(places, key=lambda one: (len(one.place.parts), one)) for places in found.values()):
         place, source = one.place, one.source
         added = suffix or ("" if place.suffix.lower() in FORMATS else ".png")
-        beside = COLOURED if one.out == source.parent and out is None else ""
+        beside = COLOURED if one.out == source.parent and out is None and not suffix else ""
         target = one.out / place.with_name(f"{place.stem}{beside}{place.suffix}{added}")
         planned.folders.add(one.out)
         other = sources.setdefault(target, source)
