@@ -6,7 +6,7 @@ seed alone, as it is and `quick`, with the study's loader and in bfloat16; so is
 epochs, smaller batches, and nothing against overfitting. Writes
 OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on
 the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each took to come as far as
-the tutorial.
+the tutorial. If it is stopped, the same command goes on with the first run that has not come to its end.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from pipeline.training.learner import seed_everything
 
 STUDY, SHORT, TUTORIAL, QUICK = "study", "short", "tutorial", "tutorial-quick"
 HURRY = {"batch_size": 64, "encoder_learning_rate": 0.001, "dropout": 0, "zoom": 0}  # of unet in params.yaml
+NAMED = ["recipe", "seed", "stage"]
 BATCH_SIZE = 250  # pictures of 32×32
 FIGURES = ["skill", "delta_colourfulness", "judge_fd", "judge_accuracy"]
 
@@ -158,17 +159,19 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     further = [(STUDY, seed) for seed in range(1, arguments.seeds)]
     stages = {
-        "unet": ([(STUDY, 0), (SHORT, 0), (TUTORIAL, 0), (QUICK, 0), *further], arguments.epochs),
-        "gan": ([(STUDY, 0), (TUTORIAL, 0), (QUICK, 0), *further], arguments.gan_epochs),
+        "unet": ([(STUDY, 0), (SHORT, 0), (QUICK, 0), (TUTORIAL, 0), *further], arguments.epochs),
+        "gan": ([(STUDY, 0), (QUICK, 0), (TUTORIAL, 0), *further], arguments.gan_epochs),
     }
-    grey, tables = colouriser.grey_l1(), []
+    grey, kept = colouriser.grey_l1(), out / "curves.csv"
+    curves = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=NAMED)
     for stage, (runs, epochs) in stages.items():
-        for run in runs if epochs else ():
-            tables.append(train(stage, *run, {SHORT: arguments.short, TUTORIAL: epochs}, out))
-            curves = pd.concat(tables)
+        for recipe, seed in runs if epochs else ():
+            if [recipe, seed, stage] in curves[NAMED].to_numpy().tolist():
+                continue
+            curves = pd.concat([curves, train(stage, recipe, seed, {SHORT: arguments.short, TUTORIAL: epochs}, out)])
             curves["skill"] = 1 - curves["validation_l1"] / grey
-            curves["elapsed"] = curves.groupby(["recipe", "seed", "stage"])["seconds"].cumsum()
-            curves.to_csv(out / "curves.csv", index=False, lineterminator="\n")  # each time: all of them take hours
+            curves["elapsed"] = curves.groupby(NAMED)["seconds"].cumsum()
+            curves.to_csv(kept, index=False, lineterminator="\n")
             draw(curves, out / "recipes.png")
     print(times(curves).to_string(index=False, float_format="{:.4g}".format))
     figures = test_figures(out)
