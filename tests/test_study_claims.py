@@ -39,12 +39,12 @@ def test_an_answer_begins_with_how_many_comparisons_are_clear():
     skills = {"none": 0.1, "cifar10": 0.2, "imagenette": 0.15}
     brings = "What does a pretrained encoder bring?"
     assert in_short(by_encoder(**skills), parts)[brings] == (
-        "Beside random weights of the same network, pretraining clearly brings skill in 2 of 2 comparisons (0.050 to "
+        "Compared with random weights of the same network, pretraining brings skill in 2 of 2 comparisons (0.050 to "
         "0.100). For cifar10, vgg8 is best pretrained on cifar10 (the same)."
     )
     alike = in_short(by_encoder(**skills | {"cifar10": 0.05, "imagenette": 0.05}), parts)[brings]
     assert alike == (
-        "Beside random weights of the same network, pretraining clearly brings skill in 0 of 2 comparisons, and costs "
+        "Compared with random weights of the same network, pretraining brings skill in 0 of 2 comparisons, and costs "
         "some in 2. For cifar10, it is not clear on what vgg8 is best pretrained."
     )
 

@@ -74,13 +74,15 @@ def _against(said: Sequence[Claim], kind: str) -> dict[str, list[Claim]]:
 
 
 def _help(said: Sequence[Claim]) -> Iterator[str]:
-    """Whether pretraining helps, beside random weights."""
+    """Whether pretraining helps, compared with random weights."""
     for against, compared_with_it in _against(said, "encoder or none").items():
         brought = [claim.differences["unet.skill"] for claim in compared_with_it]
         helps = [skill.value for skill in brought if skill.sign > 0]
-        sentence = f"Beside {BESIDE[against]}, pretraining clearly brings skill in {_of(len(helps), len(brought))}"
+        sentence = (
+            f"Compared with {BESIDE[against]}, pretraining clearly brings skill in {_of(len(helps), len(brought))}"
+        )
         if helps:
-            sentence += f" ({claims.number(min(helps))} to {claims.number(max(helps))})"
+            sentence += f" ({' to '.join(dict.fromkeys(map(claims.number, (min(helps), max(helps)))))})"
         if costs := sum(skill.sign < 0 for skill in brought):
             sentence += f", and costs some in {costs}"
         yield f"{sentence}."
