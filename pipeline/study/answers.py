@@ -78,9 +78,7 @@ def _help(said: Sequence[Claim]) -> Iterator[str]:
     for against, compared_with_it in _against(said, "encoder or none").items():
         brought = [claim.differences["unet.skill"] for claim in compared_with_it]
         helps = [skill.value for skill in brought if skill.sign > 0]
-        sentence = (
-            f"Compared with {BESIDE[against]}, pretraining clearly brings skill in {_of(len(helps), len(brought))}"
-        )
+        sentence = f"Compared with {BESIDE[against]}, pretraining brings skill in {_of(len(helps), len(brought))}"
         if helps:
             sentence += f" ({' to '.join(dict.fromkeys(map(claims.number, (min(helps), max(helps)))))})"
         if costs := sum(skill.sign < 0 for skill in brought):
