@@ -292,14 +292,15 @@ def test_who_sends_many_at_once_leaves_room_for_another(site, monkeypatch):
     monkeypatch.setattr(files, "AT_ONCE", 4)
     address = httpx.URL(site.url)
     head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    another = Site(site.url, address="127.0.0.2")
+    sender, another = "127.0.0.3", Site(site.url, address="127.0.0.2")  # of whom no upload may be ending yet
     with ExitStack() as opened:
         for _ in range(2):
-            visitor = opened.enter_context(socket.create_connection((address.host, address.port), timeout=60))
+            place = (address.host, address.port)
+            visitor = opened.enter_context(socket.create_connection(place, timeout=60, source_address=(sender, 0)))
             visitor.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 9000000\r\n\r\n".encode())
             assert b"100 Continue" in visitor.recv(1 << 16)  # it is being received
         with pytest.raises(Refused, match="again in a minute"):
-            site.upload("photo.jpg", encoded())
+            Site(site.url, address=sender).upload("photo.jpg", encoded())
         assert another.upload("photo.jpg", encoded())
 
 
