@@ -3,10 +3,10 @@
 After `dvc repro pretrain`, from the project's top folder: both recipes train on the same pictures, stand on the same
 encoder, and are timed in one process. The study's is run once a seed; the tutorial's, which takes hours, with the first
 seed alone, as it is and `quick`, with the study's loader and in bfloat16; so is a short U-Net: the study's with few
-epochs, smaller batches, and nothing against overfitting. Writes
-OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv with a row an epoch, OUT/test.csv with what evaluate measures on
-the test pictures, and OUT/recipes.png, skill on validation against minutes; prints how long each took to come as far as
-the tutorial. If it is stopped, the same command goes on with the first run that has not come to its end.
+epochs, smaller batches, and nothing against overfitting. Writes OUT/RECIPE-{unet,gan}-SEED.safetensors, OUT/curves.csv
+with a row an epoch, OUT/test.csv with what evaluate measures on the test pictures, and OUT/recipes.png, skill on
+validation against minutes; prints how long each took to come as far as the tutorial. If it is stopped, the same command
+goes on with the first run that has not come to its end.
 """
 
 import argparse
@@ -55,11 +55,12 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
     """
     settings = params.load().at(store.side(TARGET)).model_copy(update={"seed": seed})
     seed_everything(seed)
+    of_tutorial = recipe in (TUTORIAL, QUICK)
     if recipe == SHORT:
         chosen = settings.unet.model_copy(update=HURRY | {"epochs": epochs[SHORT]})
         settings = settings.model_copy(update={"unet": chosen})
     if stage == "unet":
-        network, about = train_unet.on_encoder(0 if recipe in (TUTORIAL, QUICK) else settings.unet.dropout)
+        network, about = train_unet.on_encoder(0 if of_tutorial else settings.unet.dropout)
     else:
         network, about = saved.load(out / f"{recipe}-unet-{seed}.safetensors", "colouriser")
     study: dict[str, Callable[[], History]] = {
@@ -73,7 +74,7 @@ def train(stage: str, recipe: str, seed: int, epochs: dict[str, int], out: Path)
         "gan": lambda: tutorial.against_a_patchgan(settings, network, epochs[TUTORIAL], recipe == QUICK),
     }
     seed_everything(seed)
-    history = (theirs if recipe in (TUTORIAL, QUICK) else study)[stage]()
+    history = (theirs if of_tutorial else study)[stage]()
     save(out / f"{recipe}-{stage}-{seed}.safetensors", network, about["architecture"], seed)
     named = {"recipe": recipe, "seed": seed, "stage": stage, "seconds": history.seconds}
     return pd.DataFrame(history.rows).assign(**named)
