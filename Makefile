@@ -30,13 +30,14 @@ UNFIT := is no Python 3.11 or newer with venv: install one, with python3-venv on
 
 CODE := pipeline dvc.yaml
 SAME = for part in $(CODE); do diff -qr -x __pycache__ $$part demo/$$part >/dev/null 2>&1 || exit 1; done
+VALUES := sed 's/^case: .*/case: photos/' params.yaml
 OLD = demo-$(shell date +%Y-%m-%d-%H%M%S)
 
 demo: install ## Run the whole study, in a copy of its own in demo/, on photographs that installed packages carry
 	@test ! -e demo || ($(SAME)) || { mv demo $(OLD) && echo "demo/ was of other code, it is $(OLD)/ now"; }
-	@test -e demo || { mkdir demo && tar -cf - --exclude __pycache__ $(CODE) params.yaml .dvcignore .dvc/config data/folder | \
+	@test -e demo || { mkdir demo && tar -cf - --exclude __pycache__ $(CODE) .dvcignore .dvc/config | \
 		tar -xf - -C demo && $(NO_GIT) >demo/.dvc/config.local; }
-	@sed -i.old 's/^case: .*/case: photos/' demo/params.yaml && rm demo/params.yaml.old
+	@$(VALUES) | cmp -s - demo/params.yaml || { $(VALUES) >demo/params.yaml; echo "demo/params.yaml has today's values"; }
 	@cd demo && dvc repro
 	@echo
 	@cd demo && python -m pipeline colourise data/target/photographs --out coloured --compare

@@ -83,6 +83,8 @@ class Handler(SimpleHTTPRequestHandler):
             return
         self.send_response(206 if range_ else 200)
         self.send_header("Content-Length", str(len(rest)))
+        if fault == "encoded":
+            self.send_header("Content-Encoding", "x-gzip")
         if range_:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()

@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import re
 import ssl
 import tarfile
 import tracemalloc
@@ -107,6 +108,12 @@ def test_a_server_in_trouble_is_asked_again_for_what_is_lacking(server, publishe
         assert size // 2 - 100 < came[0] <= size // 2 < 3 * size // 4 - 200 < came[1] <= 3 * size // 4
     else:
         assert not came
+
+
+def test_an_archive_is_kept_as_it_comes_whatever_the_server_calls_it(server, published):
+    path, asked = published
+    server.faults = ["encoded"]
+    assert archive.fetch(asked).read_bytes() == path.read_bytes()
 
 
 @pytest.fixture
@@ -336,6 +343,19 @@ def test_a_damaged_archive_is_one_line(published, damage):
     with pytest.raises(PipelineError) as raised:
         archive.read(path, "folder", MEMBERS | {"c.bin": archive.Member(1, whole)})
     assert message(raised).startswith(f"{path}: ")
+
+
+def test_a_damaged_header_is_not_the_end(tmp_path):
+    path = tmp_path / "files.tar"
+    with tarfile.open(path, "w") as written:
+        for number in range(3):
+            info, content = member(f"folder/{number}.bin", b"content")
+            written.addfile(info, io.BytesIO(content))
+    content = path.read_bytes()
+    for damaged in (content.replace(b"folder/1.bin", b"folder/X.bin"), content[: 2 * 1024 + 100]):
+        path.write_bytes(damaged)
+        with pytest.raises(PipelineError, match="damaged, or no tar archive"):
+            list(archive.files(path, "folder", re.compile(r"\d\.bin"), archive.Member(100), 10))
 
 
 def test_missing_and_wrong_members_are_named(published):

@@ -138,7 +138,7 @@ def test_a_target_without_colours_is_refused_and_an_encoder_learns_from_it(setti
 
 def test_a_target_without_pictures_is_one_line():
     nothing = store.Split(np.empty((0, 32, 32, 3), np.uint8), np.empty(0, np.int64))
-    with pytest.raises(PipelineError, match="cifar10: there is no validation picture"):
+    with pytest.raises(PipelineError, match="cifar10: given 0 validation pictures, greys not counted, needed at leas"):
         sources._with_colours(nothing, "cifar10", "validation")
 
 
@@ -148,6 +148,31 @@ def test_grey_test_pictures_are_refused_before_anything_is_trained(settings, tmp
     settings["datasets"]["folder"]["path"] = str(tmp_path / "mine")
     with pytest.raises(PipelineError, match=r"^folder: every test picture is grey or of one tone"):
         run("target", settings, "folder")
+
+
+def test_too_few_pictures_with_colours_are_refused_before_anything_is_trained(settings, tmp_path):
+    make_folder(settings, tmp_path / "mine/train")
+    settings["datasets"]["folder"]["path"] = str(tmp_path / "mine")
+    (tmp_path / "mine/test").mkdir()
+    Image.effect_noise((20, 20), 60).convert("RGB").save(tmp_path / "mine/test/grey.png")
+    Image.open(tmp_path / "mine/train/dogs/0.png").rotate(90).save(tmp_path / "mine/test/coloured.png")
+    said = r"^folder: given 1 test pictures, greys not counted, needed at least 2; give a data set with more pictures$"
+    with pytest.raises(PipelineError, match=said):
+        run("target", settings, "folder")
+
+
+def test_a_class_that_is_all_grey_is_none_to_learn(settings, tmp_path, capsys):
+    make_folder(settings, tmp_path / "mine")
+    for number, picture in enumerate(draw(60, 20, np.random.default_rng(1))[0]):
+        path = tmp_path / f"mine/old/{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).convert("L").save(path)
+    run("target", settings, "folder")
+    assert store.read_about(Path("data/target"))["classes"] == ["dogs"]
+    assert set(store.read(Path("data/target"), "train").labels) == {0}
+    run("encoder", settings, "folder")
+    assert store.read_about(Path("data/encoder"))["classes"] == ["dogs", "old"]
+    assert "no classifier" not in capsys.readouterr().err
 
 
 def test_grey_pictures_among_others_are_left_out_of_a_target_and_told(settings, tmp_path, capsys):

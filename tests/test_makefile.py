@@ -11,7 +11,6 @@ SOURCES = (
     "params.yaml",
     ".dvcignore",
     ".dvc/config",
-    "data/folder/README.md",
     "pyproject.toml",
 )
 TOOLS = {  # of the virtual environment: they say what they were asked for
@@ -70,6 +69,20 @@ def test_the_demo_is_a_copy_of_todays_code_without_git(project):
     assert "\ncase: photos\n" in (project / "demo/params.yaml").read_text()
     for folder in (project, project / "demo"):
         assert "no_scm = true" in (folder / ".dvc/config.local").read_text()
+
+
+def test_the_demo_takes_todays_values_and_no_picture_of_the_users(project):
+    (project / "data/folder").mkdir(parents=True)
+    (project / "data/folder/mine.jpg").write_text("large")
+    assert "today's values" in make(project, "demo")
+    assert not (project / "demo/data").exists()
+    assert "today's values" not in make(project, "demo")
+    values = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(values.replace("\nseed: 0", "\nseed: 3"))
+    assert "today's values" in make(project, "demo")
+    made = (project / "demo/params.yaml").read_text()
+    assert "\ncase: photos\n" in made
+    assert "\nseed: 3" in made
 
 
 def test_the_demo_goes_on_where_it_was_and_what_is_of_other_code_is_moved_aside(project):

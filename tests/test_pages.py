@@ -156,6 +156,15 @@ def test_all_pages_together_are_bounded(tmp_path, name):
     assert len(reading.read(tmp_path / name, smallest=10, most=40 * 30).pages) == 1
 
 
+def test_a_thumbnail_in_front_is_not_taken_for_the_picture(tmp_path):
+    thumbnail, photograph, *_ = frames()
+    thumbnail.resize((20, 15)).save(tmp_path / "a.tif", save_all=True, append_images=[photograph])
+    tags.add(tmp_path / "a.tif", [Tags("<", {254: Tag(4, bytes([number, 0, 0, 0]))}, []) for number in (1, 0)])
+    for smallest in (None, 10):
+        (page,) = reading.read(tmp_path / "a.tif", smallest=smallest).pages
+        assert page.opaque.size == (40, 30)
+
+
 def test_the_page_that_cannot_be_read_is_named(tmp_path):
     first, second, *_ = frames()
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second], compression="tiff_adobe_deflate")

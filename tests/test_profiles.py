@@ -45,6 +45,32 @@ def test_a_profile_is_heeded_whatever_the_mode(mode, kind, space, gamma):
     assert off.max() < (0.1 if exact else 0.5)  # half a step of 8 bits, and Little CMS's own rounding
 
 
+def jp2(mode, profile):
+    """A JPEG 2000 of greys, (16, 16), with a profile in place of the colour space that Pillow writes."""
+    file = io.BytesIO()
+    Image.fromarray((STEPS * 255).astype(np.uint8)).convert(mode).save(file, "JPEG2000", irreversible=False)
+    content = file.getvalue()
+    place, old = content.index(b"colr") - 4, 15
+    new = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    header = content.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", content, header)
+    grown = struct.pack(">I", length + len(new) - old)
+    return content[:header] + grown + content[header + 4 : place] + new + content[place + old :]
+
+
+@pytest.mark.parametrize(("mode", "space"), [("L", "grey"), ("RGB", "RGB")])
+def test_a_profile_is_heeded_in_jpeg_2000(mode, space):
+    (page,), _, _ = reading.read(jp2(mode, PROFILES[space](1.0)))
+    assert np.abs(seen_lightness(page.opaque) - lightness(STEPS)).max() < 0.5
+
+
+def test_a_profile_of_inks_in_jpeg_2000_is_refused():
+    profile = bytearray(rgb_profile(1.0))
+    profile[16:20] = b"CMYK"
+    with pytest.raises(PipelineError, match="a colour profile for CMYK on RGB pixels"):
+        reading.read(jp2("RGBA", bytes(profile)))
+
+
 def test_16_bits_stay_16_bits_through_a_profile():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     for space, closest in (("grey", 0.003), ("RGB", 0.2)):

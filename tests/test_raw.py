@@ -19,7 +19,7 @@ def dng(mosaic=None, orientation=1, sides=None, **more):
     """A camera's raw data as a DNG: pixels (H, W) of 16 bits behind red, green and blue filters.
 
     sides: that it claims.
-    more: tags by number, as `t271=Tag(…)`.
+    more: tags by number, as `t271=Tag(…)`; None for one that is not there.
     """
     mosaic = ramp() if mosaic is None else mosaic
     pixels, (height, width) = mosaic.astype("<u2").tobytes(), sides or mosaic.shape
@@ -53,6 +53,7 @@ def dng(mosaic=None, orientation=1, sides=None, **more):
         50728: numbers(RATIONAL, 1, 1, 1),
         50778: numbers(SHORT, 21),
     } | {int(name[1:]): tag for name, tag in more.items()}
+    directory = {number: tag for number, tag in directory.items() if tag}
     return b"II" + struct.pack("<HI", 42, 8 + len(pixels)) + pixels + directory_at(8 + len(pixels), directory)
 
 
@@ -85,6 +86,13 @@ def test_raw_data_are_developed_in_the_tones_of_srgb():
     linear = np.where(light > 0.04045, ((light + 0.055) / 1.055) ** 2.4, light / 12.92)
     expected = ramp()[8:56, 48]
     assert np.abs(linear / linear[24] - expected / expected[24]).max() < 0.03
+
+
+def test_raw_data_of_a_camera_that_sees_no_colours_are_read():
+    content = dng(t262=Tag(SHORT, struct.pack("<H", 34892)), t33421=None, t33422=None)
+    (page,), _, _ = reading.read(content)
+    assert (page.opaque.mode, page.opaque.size) == ("L", (96, 64))
+    assert page.opaque.getpixel((48, 8)) < page.opaque.getpixel((48, 56))
 
 
 @pytest.mark.parametrize(("orientation", "size", "dark"), [(3, (96, 64), (48, 60)), (6, (64, 96), (60, 48))])

@@ -113,7 +113,7 @@ def test_when_too_many_wait_it_is_said_which_of_several_are_not_done(tmp_path):
     from pipeline.serving import page  # which takes seconds
 
     class Full:
-        uploads = SimpleNamespace(new=lambda: tmp_path)
+        uploads = SimpleNamespace(new=lambda host: tmp_path)
 
         async def paint(self, host, visitor, file, folder, **how):
             if file == "a.jpg":
@@ -304,6 +304,23 @@ def test_who_sends_many_at_once_leaves_room_for_another(site, monkeypatch):
         assert another.upload("photo.jpg", encoded())
 
 
+def test_connections_that_ask_nothing_leave_some_for_another(site, monkeypatch):
+    monkeypatch.setattr(http, "CONNECTIONS", 8)
+    place, sender = (httpx.URL(site.url).host, httpx.URL(site.url).port), "127.0.0.4"
+    with ExitStack() as opened:
+        silent = [
+            opened.enter_context(socket.create_connection(place, timeout=60, source_address=(sender, 0)))
+            for _ in range(6)
+        ]
+        for visitor in silent[4:]:
+            with suppress(ConnectionError):
+                assert visitor.recv(1) == b""  # it was closed at once
+        another = Site(site.url, address="127.0.0.5")
+        assert another.client.get("health").json() == {"status": "ok"}
+        silent[0].sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in silent[0].recv(1 << 16)
+
+
 def test_an_upload_that_dawdles_is_cut_off(site, monkeypatch):
     monkeypatch.setattr(files, "FIRST", 0)
     monkeypatch.setattr(files, "SLOWEST", 1 << 60)
@@ -464,8 +481,9 @@ def test_nothing_is_open_but_what_the_page_needs(site, route):
 
 
 @pytest.mark.parametrize("query", ["", "?session_hash=", "?session_hash=nobody", "?session_hash=a&session_hash=b"])
-def test_who_asked_nothing_gets_no_answer_and_nothing_is_logged(site, query, capfd):
+def test_who_asked_nothing_gets_no_answer_and_nothing_is_logged(site, painter, query, capfd):
     assert "process_completed" not in site.client.get(f"gradio_api/queue/data{query}").text
+    assert "" not in painter.left  # for whom models are loaded
     assert capfd.readouterr().err == ""
 
 

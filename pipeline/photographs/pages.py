@@ -39,7 +39,12 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
     with ExitStack() as stack:
         picture = stack.enter_context(Image.open(file, formats=[kind]))
         directories = tags.pages(file) if kind == "TIFF" else []
-        places, told = ([picture.tell()], []) if smallest else _places(picture, directories)
+        if smallest and not directories:  # the first, which a TIFF may have a thumbnail in front of
+            places, told = [picture.tell()], list[str]()
+        else:
+            places, told = _places(picture, directories)
+        if smallest:
+            places, told = places[:1], []
         pixels = heif.count_pixels(file) if kind == "HEIF" else _count_pixels(picture, places, directories)
         _check_size(pixels, len(places), most)
         if smallest and kind == "JPEG":  # decoded at a fraction of its size

@@ -7,7 +7,7 @@ RGB are its neutral colours, and RGB pixels in a profile of greys are three grey
 import io
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -31,19 +31,46 @@ _WAY_OUT = "save it with the right one, or, if it is in sRGB, without"
 
 
 def note_tones(picture: Image.Image, file: BinaryIO) -> None:
-    """Note what tones a file says that it has, which of a HEIF alone is noted already; see `find`.
+    """Note what tones a file says that it has, which of a HEIF alone is noted already, and a JPEG 2000's profile.
 
     Args:
         picture: as Pillow opened it, not loaded.
         file: at the same place afterwards.
     """
-    if pattern := CODED.get(picture.format or ""):
-        place = file.tell()
-        file.seek(0)
-        found = pattern.search(file.read())
-        file.seek(place)
-        if found:
-            picture.info[NOTED] = {"transfer_characteristics": int.from_bytes(found[1])}
+    kind = picture.format or ""
+    if kind not in (*CODED, "JPEG2000"):
+        return
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    if kind == "JPEG2000":
+        if profile := _in_jp2(content):
+            picture.info["icc_profile"] = profile
+    elif found := CODED[kind].search(content):
+        picture.info[NOTED] = {"transfer_characteristics": int.from_bytes(found[1])}
+
+
+def _in_jp2(content: bytes) -> bytes | None:
+    """The profile that a JPEG 2000 begins its colours with, of which Pillow does not tell (ISO 15444-1, I.5.3.3)."""
+    header = next((box for kind, box in _boxes(content) if kind == b"jp2h"), b"")
+    colours = next((box for kind, box in _boxes(header) if kind == b"colr"), b"")
+    return colours[3:] if colours[:1] in (b"\2", b"\3") else None  # or it is enumerated, as Pillow reads it
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each box of a JPEG 2000; nothing of what is none (ISO 15444-1, I.4)."""
+    start = 0
+    while start + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        head = 8
+        if length == 1 and start + 16 <= len(content):  # too long for four bytes
+            (length,), head = struct.unpack_from(">Q", content, start + 8), 16
+        end = start + length if length else len(content)
+        if end < start + head:
+            return
+        yield kind, content[start + head : end]
+        start = end
 
 
 def find(picture: Image.Image) -> Profile | None:

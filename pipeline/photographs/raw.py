@@ -18,7 +18,8 @@ def develop(file: BinaryIO, most: int) -> tuple[Image.Image, bool]:
         most: pixels that are allowed.
 
     Returns:
-        A picture of mode RGB in sRGB, the right way up, and whether its sides were swapped for that.
+        A picture of mode RGB in sRGB, or L of a camera that sees no colours, the right way up, and whether its sides
+        were swapped for that.
 
     Raises:
         PipelineError: LibRaw is not installed, or does not know such data; they are broken, or too many.
@@ -39,7 +40,8 @@ def develop(file: BinaryIO, most: int) -> tuple[Image.Image, bool]:
                     f"{pixels / 1e6:.0f} megapixels, of which {most / 1e6:.0f} million are allowed; give a smaller copy"
                 )
             turned = raw.sizes.flip in TURNED
-            return Image.fromarray(raw.postprocess(use_camera_wb=True, gamma=SRGB)), turned
+            developed = raw.postprocess(use_camera_wb=True, gamma=SRGB)
+            return Image.fromarray(developed[..., 0] if developed.shape[2] == 1 else developed), turned
     except (rawpy.LibRawError, rawpy.NotSupportedError) as error:
         said = error.args[0] if error.args else type(error).__name__
         reason = said.decode() if isinstance(said, bytes) else said

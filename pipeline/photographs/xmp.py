@@ -95,10 +95,11 @@ def _is_stale(node: Node) -> bool:
 def made_of(packet: bytes) -> Made | None:
     """What a packet says that its picture was made of; None if it says nothing of the kind."""
     try:
-        found = [
-            description.getAttributeNS(OURS, "made")
-            for description in _parse(packet).getElementsByTagNameNS(RDF, "Description")
-        ]
+        document = _parse(packet)
+        descriptions = document.getElementsByTagNameNS(RDF, "Description")
+        found = [description.getAttributeNS(OURS, "made") for description in descriptions]
+        for element in document.getElementsByTagNameNS(OURS, "made"):  # as which other programs may write it anew
+            found += [part.data for part in element.childNodes if part.nodeType == Node.TEXT_NODE]
         return Made.model_validate_json(next(filter(None, found), ""))
     except (ValueError, ValidationError, RecursionError):
         return None

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
+from pipeline.colouring.destinations import FORMATS
 from pipeline.colourise import SIZE
 from pipeline.serving import files, manual, refusals
 from pipeline.serving.files import Files
@@ -28,7 +29,7 @@ SMALLEST = 16  # pixels of the shorter side of what a network sees, at least
 TOLD = "colourgan-told"  # the header that says what a result does not hold of the photograph
 LONGEST = 2000  # letters of it
 SAID = 80  # letters of a value that is not allowed
-TYPES = {**files.PICTURES, ".tif": "image/tiff", ".tiff": "image/tiff"}
+TYPES = {suffix: f"image/{kind.lower()}" for suffix, kind in FORMATS.items()}
 ABOUT = (
     "Colours for black-and-white photographs. A refusal is a line of text that says what was given, what is allowed, "
     "and the way out. No address that is sent is ever fetched."
@@ -116,12 +117,12 @@ def make(service: Service, taking: Files, root: str) -> FastAPI:
     )
     async def colourise(request: Request, wish: Annotated[Wish, Query()]) -> Response:
         """The photograph at its full size, as JPEG, PNG, WebP or TIFF if it is one of these, or else as PNG."""
-        folder, visitor = service.uploads.new(), secrets.token_hex(16)
+        host = files.host(request)
+        folder, visitor = service.uploads.new(host), secrets.token_hex(16)
         delete = partial(service.uploads.delete, folder)
         try:
             file = await taking.take(request, folder)
             async with _awaited(request, partial(service.leave, visitor)):
-                host = request.client.host if request.client else ""
                 painted = await service.paint(host, visitor, file, folder, shown=False, **wish.model_dump())
         except BaseException:
             delete()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -63,7 +64,7 @@ class Files:
                 raise HTTPException(
                     415, f"Not the name of a picture; give one that ends in {', '.join(self.suffixes)}."
                 )
-            paths = [self.uploads.new() / name for name in names]
+            paths = [self.uploads.new(host(request)) / name for name in names]
             for file, path in zip(files, paths, strict=True):
                 await run_in_threadpool(_copy, file, path)
             return JSONResponse([str(path) for path in paths])
@@ -91,12 +92,14 @@ class Files:
     @asynccontextmanager
     async def _arriving(self, request: Request) -> AsyncIterator[Request]:
         """An upload, for which there is room, and which does not dawdle."""
-        sender = queueing.address(request.client.host if request.client else "")
+        sender = queueing.address(host(request))
         if self._senders[sender] >= AT_ONCE // 2 or self._senders.total() >= AT_ONCE:
             raise HTTPException(503, "Too many photographs arrive just now; send this one again in a minute.")
         self._senders[sender] += 1
         try:
-            with self.uploads.room(int(request.headers["content-length"])):
+            async with contextmanager_in_threadpool(
+                self.uploads.room(int(request.headers["content-length"]), host(request))
+            ):
                 yield Request(request.scope, _hurried(request.receive))
         except (PipelineError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -124,6 +127,11 @@ class Files:
             raise HTTPException(404, "This photograph is no longer here, or never was.")
         kind = TYPES.get(Path(path).suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, filename=Path(path).name, headers={"cache-control": "no-store"})
+
+
+def host(request: Request) -> str:
+    """The address that a request comes from."""
+    return request.client.host if request.client else ""
 
 
 def _script(_: Request) -> Response:

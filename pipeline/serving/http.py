@@ -1,13 +1,16 @@
 """HTTP with those alone who get to the point."""
 
+from collections import Counter
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from pipeline.serving import queueing
+
 PATIENCE = 10  # seconds for the head of a request to arrive, and for some of an answer to be taken
-CONNECTIONS = 500  # at a time; each takes a file descriptor, of which there are 1024 by default
+CONNECTIONS = 500  # at a time, half of them from one address; each takes a file descriptor, of which many have 1024
 GOODBYE = 2  # seconds for what is being answered when the process is ended
 
 
@@ -18,9 +21,13 @@ class Impatient(H11Protocol):
     """
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request, unless there are too many connections already."""
         super().connection_made(transport)
-        self._expect_after(None)
+        whose = Counter(_address(other) for other in self.connections)
+        if whose.total() > CONNECTIONS or whose[_address(self)] > CONNECTIONS // 2:
+            transport.abort()
+        else:
+            self._expect_after(None)
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next one."""
@@ -56,6 +63,11 @@ class Impatient(H11Protocol):
             self.transport.close()
 
 
+def _address(connection: Any) -> str:
+    """Whose a connection is, a protocol of Uvicorn's."""
+    return queueing.address(connection.client[0] if connection.client else "")
+
+
 def server(app: ASGIApp) -> uvicorn.Server:
     """What answers requests."""
     return uvicorn.Server(
@@ -68,7 +80,6 @@ def server(app: ASGIApp) -> uvicorn.Server:
             access_log=False,
             proxy_headers=False,  # anybody could send them
             server_header=False,
-            limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GOODBYE,
         )
     )

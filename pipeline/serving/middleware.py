@@ -120,7 +120,8 @@ class Guard:
         finally:
             if scope["path"] == ANSWERS:
                 visitor = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-                self.left(visitor)
+                if visitor:  # or it was refused
+                    self.left(visitor)
 
     def _checked(self, scope: Scope) -> Scope:
         """The request, without what only a proxy could know, and anybody can claim."""

@@ -22,7 +22,7 @@ function enable(handle) {
 
   function move(event) {
     const step = { ...STEPS, ...FAR }[event.key];
-    if (!step) return;
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own
     const picture = grey.getBoundingClientRect();
     const clientX = Math.round(picture.left + picture.width * within(place() + step));
     for (const kind of ["mousedown", "mouseup"])

@@ -2,8 +2,7 @@
 
 import html
 import shutil
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ def build(service: Service) -> gr.Blocks:
             _check(service, len(paths), model, size, strength)
             painted, told = await _colour(service, request, paths, model=model, size=size, strength=strength)
             results = [each["result"] for each in painted]
-            result = await service.pack(results) if len(results) > 1 else next(iter(results), None)
+            result = await service.pack(request.client.host, results) if len(results) > 1 else next(iter(results), None)
         except PipelineError as error:
             return _show([], None, [refusals.sentence(error)])
         return _show(painted, result, told)
@@ -131,7 +130,7 @@ def build(service: Service) -> gr.Blocks:
             for name in examples:
                 file, thumbnail = service.painter.example(name, service.uploads.new()).values()
                 example = gr.Button(name, icon=thumbnail, elem_classes="example", min_width=90, size="sm")
-                give = partial(_example, file, service.uploads)
+                give = _giving(file, service.uploads)
                 example.click(give, outputs=photographs, show_progress="hidden", api_visibility="private")
         gr.Markdown(FINE_PRINT, elem_classes="fine-print")
         gr.on(
@@ -170,8 +169,8 @@ async def _colour(
     for left, file in zip(reversed(range(len(files))), files, strict=True):
         name, later = Path(file).name, False
         try:
-            visitor = request.session_hash or ""
-            painted.append(await service.paint(request.client.host, visitor, file, service.uploads.new(), **how))
+            visitor, host = request.session_hash or "", request.client.host
+            painted.append(await service.paint(host, visitor, file, service.uploads.new(host), **how))
             said = painted[-1]["told"]
         except PipelineError as error:
             said, later = str(error), refusals.status(error) in refusals.LATER
@@ -195,6 +194,15 @@ def _show(painted: Sequence[dict[str, str]], result: str | None, told: Sequence[
     ]
 
 
-def _example(file: str, uploads: Uploads) -> list[str]:
-    """A copy of a file, as if it had been uploaded."""
-    return [str(shutil.copy(file, uploads.new()))]
+def _giving(file: str, uploads: Uploads) -> Callable[[gr.Request], list[str]]:
+    """What gives a visitor a copy of a file, as if it had been uploaded."""
+
+    def give(request: gr.Request) -> list[str]:
+        host = request.client.host
+        try:
+            with uploads.room(Path(file).stat().st_size, host):
+                return [str(shutil.copy(file, uploads.new(host)))]
+        except PipelineError as error:
+            raise gr.Error(refusals.sentence(error), print_exception=False) from None
+
+    return give

@@ -59,20 +59,20 @@ class Service:
         self.here.add(visitor)
         try:
             async with self.queue.turn(host, visitor):
-                painted = await run_in_threadpool(self._paint, visitor, file=str(file), folder=str(folder), **how)
+                painted = await run_in_threadpool(self._paint, host, visitor, file=str(file), folder=str(folder), **how)
             if visitor not in self.here:
                 raise Refusal(429, "nobody waits for it any longer; ask again")
             return painted
         finally:
             self.here.discard(visitor)
 
-    async def pack(self, files: Sequence[str]) -> str:
-        """A ZIP of results.
+    async def pack(self, host: str, files: Sequence[str]) -> str:
+        """A ZIP of results, for a visitor with that address.
 
         Raises:
             Refusal: there is no room for it.
         """
-        return await run_in_threadpool(self._pack, files)
+        return await run_in_threadpool(self._pack, host, files)
 
     def leave(self, visitor: str) -> None:
         """This visitor no longer waits."""
@@ -80,22 +80,22 @@ class Service:
         self.queue.leave(visitor)
         self.painter.leave(visitor)
 
-    def _pack(self, files: Sequence[str]) -> str:
-        packed = self.uploads.new() / "coloured.zip"
+    def _pack(self, host: str, files: Sequence[str]) -> str:
+        packed = self.uploads.new(host) / "coloured.zip"
         try:
             size = sum(Path(file).stat().st_size for file in files)
-            with self.uploads.room(size), zipfile.ZipFile(packed, "x") as content:
+            with self.uploads.room(size, host), zipfile.ZipFile(packed, "x") as content:
                 for name, file in _apart(files).items():
                     content.write(file, name)
         except OSError:
             raise Refusal(503, "the results cannot be kept; come back in a few minutes") from None
         return str(packed)
 
-    def _paint(self, visitor: str, **task: Any) -> dict[str, str]:
+    def _paint(self, host: str, visitor: str, **task: Any) -> dict[str, str]:
         if not self.uploads.has(task["file"]):
             raise PipelineError("this photograph is no longer here, or never was; upload it again")
         try:
-            with self.uploads.room(RESULT):
+            with self.uploads.room(RESULT, host):
                 return self.painter.paint(visitor, **task)
         except OSError:
             raise Refusal(503, "the result cannot be kept; come back in a few minutes") from None

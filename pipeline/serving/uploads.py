@@ -8,13 +8,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import lock_descriptor
 
+from pipeline.serving.queueing import address
 from pipeline.serving.refusals import Refusal
 from pipeline.system.files import WINDOWS
 
@@ -22,7 +24,7 @@ PREFIX = "colourgan-page-"
 LOCK = "lock"  # the file in the folder that tells a later server whether this one is alive
 KEPT = 30 * 60  # seconds that uploads and results are there
 SWEPT = 60  # seconds from one look for old ones to the next
-ROOM = 4 << 30  # bytes of uploads and results, at most; one more result may be written then
+ROOM = 4 << 30  # bytes of uploads and results, at most, half of them for one address; one more result may be written
 SMALLEST = 1 << 20  # bytes that an upload counts as, at least
 GRACE = 2 * 60  # seconds for which nothing is deleted to make room
 
@@ -40,7 +42,9 @@ class Uploads:
         delete_abandoned()
         self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock: BinaryIO | None = None
-        self._counting, self._promised = threading.Lock(), 0
+        self._counting = threading.Lock()
+        self._promised: Counter[str] = Counter()  # bytes, by address
+        self._senders: dict[Path, str] = {}  # whose a folder is
         self._spared: set[Path] = set()
         self.hold()
 
@@ -66,10 +70,12 @@ class Uploads:
             return self._lock is not None and os.path.samestat(os.fstat(self._lock.fileno()), there)
         return False
 
-    def new(self) -> Path:
-        """A new folder whose name nobody can guess."""
+    def new(self, host: str = "") -> Path:
+        """A new folder whose name nobody can guess, for a visitor with that address."""
         self.hold()
         path = self.folder / secrets.token_hex(16)
+        with self._counting:
+            self._senders[path] = address(host)
         path.mkdir(mode=0o700)
         return path
 
@@ -94,34 +100,36 @@ class Uploads:
         return False
 
     @contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Keep room for a file while it is made; the oldest ones go, should that be needed.
+    def room(self, size: int, host: str = "") -> Iterator[None]:
+        """Keep room for a file while it is made; the oldest ones go, should that be needed, and do.
 
         Args:
             size: of the file, in bytes, at most.
+            host: the address of the visitor who sends or gets it.
 
         Raises:
             Refusal: there is none.
         """
+        sender = address(host)
         with self._counting:
-            self._make_room(size)
-            self._promised += size
+            self._make_room(size, sender)
+            self._promised[sender] += size
         try:
             yield
         finally:
             with self._counting:
-                self._promised -= size
+                self._promised -= Counter({sender: size})  # which forgets who is promised nothing any longer
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, size: int, sender: str) -> None:
+        """Delete files, or none if that does not do: a sender's own beyond half of all room, then anybody's."""
         sizes = {path: _size(path) for path in self._paths()}
-        missing = sum(sizes.values()) + self._promised + size - ROOM
-        for path in sorted(sizes, key=_changed):
-            if missing <= 0 or time.time() - _changed(path) < GRACE:
-                break
+        self._senders = {path: whose for path, whose in self._senders.items() if path in sizes}
+        own = {path: taken for path, taken in sizes.items() if self._senders.get(path) == sender}
+        gone = _oldest(own, sum(own.values()) + self._promised[sender] + size - ROOM // 2)
+        others = {path: taken for path, taken in sizes.items() if path not in gone}
+        gone += _oldest(others, sum(others.values()) + self._promised.total() + size - ROOM)
+        for path in gone:
             _delete(path)
-            missing -= sizes[path]
-        if missing > 0:
-            raise Refusal(503, "there is no room for more photographs now; come back in a few minutes")
 
     def sweep(self) -> None:
         """Delete what has been there for too long."""
@@ -193,6 +201,23 @@ def _size(place: Path) -> int:
     with suppress(OSError):
         return max(SMALLEST, sum(path.lstat().st_size for path in place.iterdir()))
     return SMALLEST
+
+
+def _oldest(sizes: Mapping[Path, int], missing: int) -> list[Path]:
+    """Those of some folders to delete, so that so many bytes are free.
+
+    Raises:
+        Refusal: they do not do, without those of the last minutes.
+    """
+    gone = []
+    for path in sorted(sizes, key=_changed):
+        if missing <= 0 or time.time() - _changed(path) < GRACE:
+            break
+        gone.append(path)
+        missing -= sizes[path]
+    if missing > 0:
+        raise Refusal(503, "there is no room for more photographs now; come back in a few minutes")
+    return gone
 
 
 def _delete(path: Path) -> None:
