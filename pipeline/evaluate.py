@@ -147,7 +147,14 @@ def _path(name: str) -> Path:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    way_out = f"training writes it; run `dvc repro train_{path.stem}`"
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
     except FileNotFoundError:
-        raise PipelineError(f"{path}: no such file, training writes it; run `dvc repro train_{path.stem}`") from None
+        raise PipelineError(f"{path}: no such file, {way_out}") from None
+    except ValueError:  # such as of an empty file
+        table = pd.DataFrame()
+    wanted = [*plots.CURVES, *(plots.ADVERSARIES if path == TABLES["gan"] else ())]
+    if lacking := [name for name in wanted if name not in table]:
+        raise PipelineError(f"{path}: damaged, there is no {lacking[0]} in it; {way_out}")
+    return table

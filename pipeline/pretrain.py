@@ -83,7 +83,7 @@ def run(name: Name, params: Params) -> None:
         channels=INPUTS[name][0],
         classes=network.head.out_features,
         seed=params.seed,
-        training=settings.model_dump(),
+        training=settings.model_dump() if checkpoint else {},
         **report,
     )
     write_all(

@@ -20,6 +20,7 @@ from pipeline.training.growing import HalfSize, smallest
 from pipeline.training.history import History
 from pipeline.training.learner import learner, seed_everything, warm_up_and_decay
 from pipeline.training.muon import Muon
+from pipeline.training.statistics import take_statistics
 
 ENCODER = Path("models/encoder.safetensors")
 
@@ -41,6 +42,8 @@ def run(params: Params) -> None:
     check_side(about["architecture"], smallest(side, params.unet.half_size))
     settings = params.model_dump(include={"seed", "images", "unet"})
     checkpoint = Checkpoint("train-unet", __name__, settings, [*colouriser.files(), ENCODER])
+    if about["data"] == "none" and not params.unet.encoder_learning_rate:
+        normalise(network.layers[0], params)
     history = train(params, network, checkpoint)
     if not processes.first():
         return
@@ -55,6 +58,12 @@ def run(params: Params) -> None:
         unet=params.unet.model_dump(),
     )
     checkpoint.remove()
+
+
+def normalise(encoder: nn.Module, params: Params) -> None:
+    """Take the batch statistics of an encoder of random weights, in place: if it is frozen nothing else does."""
+    batches = colouriser.batches(params, params.unet.batch_size, flip)
+    take_statistics(encoder.to(batches.device), batches)
 
 
 def train(params: Params, network: BothWays, *callbacks: Callback) -> History:

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -57,8 +58,9 @@ def alone(far: float) -> FrechetLoss:
     """The loss, of weight 2, about to see 200 real pictures of three features, and painted ones so far from them."""
     loss = FrechetLoss(nn.Identity(), weight=2)
     real = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-    data = SimpleNamespace(device=torch.device("cpu"), train=SimpleNamespace(batch_size=len(real), share=1.0))
-    loss.learn = SimpleNamespace(training=True, pred=real + far, y=real, loss_grad=torch.ones(()), dls=data)
+    train = MagicMock(batch_size=len(real), share=1.0)
+    data = SimpleNamespace(device=torch.device("cpu"), train=train)
+    loss.learn = SimpleNamespace(training=True, pred=real + far, y=real, loss_grad=torch.ones(()), dls=data, n_epoch=1)
     loss._features = lambda ab: ab
     loss.before_fit()
     return loss
@@ -96,13 +98,15 @@ def test_batches_of_more_pictures_than_averages_are_over_are_the_average(monkeyp
 
 
 @pytest.mark.parametrize(("weight", "epochs", "told"), [(1, 1, True), (0, 1, False), (1, 3, False)])
-def test_if_it_never_counted_that_is_said_and_its_cells_are_empty(monkeypatch, capsys, tmp_path, weight, epochs, told):
+def test_if_it_will_never_count_that_is_said_at_once_and_its_cells_are_empty(
+    monkeypatch, capsys, tmp_path, weight, epochs, told
+):
     monkeypatch.setattr(frechet, "ENOUGH", 16)  # for each of the eight features; an epoch has 64 pictures
     seed_everything(0)
     loss = FrechetLoss(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), weight)
     history = History({"train_l1": colouriser.l1, "frechet_distance": lambda _: loss.distance}, {})
     learner(pair(), painter(), nn.L1Loss(), adam, [loss, history]).fit(epochs, 1e-3)
-    line = "the Fréchet distance never counted: 64 pictures were seen, it begins at 128; raise gan.epochs"
+    line = "the Fréchet distance will not count: 64 pictures will be seen, it begins at 128; raise gan.epochs"
     assert (line in capsys.readouterr().out) == told
     pd.DataFrame(history.rows).to_csv(tmp_path / "gan.csv", index=False)
     cells = pd.read_csv(tmp_path / "gan.csv")["frechet_distance"]

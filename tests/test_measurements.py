@@ -157,10 +157,16 @@ def test_gain_makes_the_unet_as_lively_as_the_gan_and_says_what_skill_that_leave
     assert found["gan"].skill == pytest.approx(0.75, abs=0.03)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0, 8), (0.01, 8), (4, 0.5)])
+@pytest.mark.parametrize(("share", "expected"), [(0, 8), (0.01, 8)])
 def test_gain_stays_in_bounds_whatever_the_network_paints(share, expected):
     split = coloured(9)
     assert painting.fit_gains(painter(split, share), {}, split.pictures, 4)["real"].factor == expected
+
+
+def test_gain_makes_the_unet_paler_where_the_gan_is():
+    split = coloured(30)
+    found = painting.fit_gains(painter(split, 1), {"gan": painter(split, 0.2)}, split.pictures, 7)
+    assert found["gan"].factor == pytest.approx(0.2, rel=0.03)
 
 
 def test_gain_multiplies_the_colours_of_the_unet():

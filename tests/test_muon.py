@@ -43,6 +43,7 @@ def test_a_step_is_about_as_large_for_convolutions_as_for_all_else():
 
 def test_weights_decay_but_not_biases():
     network = nn.Sequential(nn.Conv2d(1, 12, 3), nn.BatchNorm2d(12))
+    network.gain = nn.Parameter(torch.ones(12, 1, 1, 1))  # a number a channel, as some convolutions of timm have
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     nn.init.ones_(network[0].bias)
@@ -51,6 +52,7 @@ def test_weights_decay_but_not_biases():
     torch.testing.assert_close(network[0].weight.detach(), before * 0.95)
     assert (network[0].bias == 1).all()
     assert (network[1].weight == 1).all()
+    assert (network.gain == 1).all()
 
 
 def test_the_learning_rate_rises_for_a_tenth_and_falls_to_nothing():

@@ -34,7 +34,7 @@ def test_a_part_is_each_of_its_cases_with_each_number_of_pictures_each_setting_a
 def test_what_two_parts_share_is_one_run_that_both_have():
     size = PARAMS["unet"]["batch_size"][32]
     (run,) = plan.runs(study({"a": part(), "b": part(said={"unet.batch_size": size})}, seeds=[3]))
-    assert run.places == [("a", "plain"), ("b", "said")]
+    assert run.places == [("a", "plain", 0), ("b", "said", 1)]
 
 
 def test_a_run_is_the_same_by_whatever_name_its_case_goes_and_whatever_else_stands_in_params_yaml():
@@ -51,6 +51,13 @@ def test_of_numbers_for_several_sides_only_those_for_the_targets_count():
     keys = [plan.key(study({}, unet=PARAMS["unet"] | {"epochs": number})) for number in (9, {32: 9, 96: 3}, {16: 9})]
     assert len(set(keys)) == 1
     assert plan.key(study({}, unet=PARAMS["unet"] | {"epochs": {16: 9, 32: 8}})) != keys[0]
+
+
+def test_the_parameters_of_an_encoder_count_only_where_it_is_trained():
+    for case, same in (("1", 0), ("none", 1), ("cifar10-imagenet", 2)):
+        parts = {"a": part((case,), plain={}, longer={"pretrain.encoder.epochs": 9})}
+        parts["b"] = part((case,), other={"pretrain.encoder.architecture": "resnet18"})
+        assert len({one.key for one in plan.runs(study(parts, [0]))}) == 3 - same
 
 
 def test_the_parameters_of_a_gan_count_only_where_there_is_one():

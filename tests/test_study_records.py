@@ -11,7 +11,7 @@ import pytest
 from pipeline import inventory
 from pipeline.study import cache, claims, experiments, page, plan, records
 from pipeline.study.cells import Table
-from pipeline.study.run import called, finished
+from pipeline.study.run import called, finished, log_of
 from tests import studies
 from tests.studies import CODE, experiment, figures, part, study
 
@@ -76,11 +76,20 @@ def test_if_that_is_asked_for_a_run_of_other_code_counts_where_there_is_none_of_
 
 def test_a_run_with_a_gan_counts_as_that_of_its_unet_alone_too_if_there_is_none():
     planned = whole, alone = plan.runs(study({"a": part(("1",), (500,), whole={}, alone={"gan.epochs": 0})}, seeds=[0]))
-    made = experiment(whole, figures(0.2))
+    on = {"pictures": 100, "gain": 3, "gains": {"real": {"factor": 4}, "gan": {"factor": 3}}}
+    on["sha256"] = {"unet": "1", "gan": "2", "judge": "3"}
+    made = experiment(whole, figures(0.2, measured_on=on))
     its_unet = experiments.unet_alone(made)
     first, second = records.gather(planned, [its_unet, made], CODE, {})
     assert (first.status, second.status, second.planned.gan.epochs) == ("measured", "measured", 0)
     assert first.made.figures["unet"] == second.made.figures["unet"]
+    assert first.made.figures["measured_on"]["gain"] == 3
+    assert second.made.figures["measured_on"] == {
+        "pictures": 100,
+        "gain": 4,
+        "gains": {"real": {"factor": 4}},
+        "sha256": {"unet": "1", "judge": "3"},
+    }
     of_gans = {"gan", "unet_gain", "gan_minus_unet", "gan_minus_unet_gain"}
     assert first.made.figures.keys() - second.made.figures.keys() == of_gans
     own = experiment(alone, figures(0.3, gan=False))
@@ -120,8 +129,21 @@ def test_a_folder_that_has_changed_is_not_measured_any_more(tmp_path, monkeypatc
     assert not finished([one], CODE)
     assert records.gather([run], [one], CODE, {})[0].status == "missing"
     assert called(run, CODE) != before  # DVC would refuse another one of the same name
+    digest = hashlib.md5(inventory.of(run.params.datasets.folder.path)).hexdigest()
+    new = experiment(run, figures(0.3), {"data/inventory.json": digest, "data/target": "d2"})
+    more = experiment(run, figures(0.4), {"data/inventory.json": "of another picture, too", "data/target": "d3"})
+    assert finished([one, new, more], CODE) == {run.key: new}  # the change that came after it was taken back
     shutil.rmtree(tmp_path / "mine")
     assert finished([one], CODE).keys() == {run.key}  # there is nothing that it could be made of again
+
+
+def test_what_became_of_a_run_is_not_said_of_one_with_other_parameters():
+    parts = {"a": part(("1",), (500,))}
+    first, again = (plan.runs(study(parts, [0]))[0] for _ in range(2))
+    (slower,) = plan.runs(study({"a": part(("1",), (500,), plain={"unet.learning_rate": 0.001})}, [0]))
+    assert log_of(first) == log_of(again)
+    assert slower.name == first.name
+    assert log_of(slower) != log_of(first)
 
 
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():
@@ -167,16 +189,27 @@ def test_the_page_begins_with_the_answer_and_needs_no_network():
 
 
 def test_the_answer_has_a_question_for_each_kind_of_sentence_with_what_it_is_about():
-    parts = {"cases": part(("1", "none"), (500, 8000), whole={}, calm={"gan.adversarial_weight": 0, "unet.epochs": 2})}
+    calm = {"gan.adversarial_weight": 0}
+    quick = {"calm": part(("1",), (8000,), calm=calm | {"unet.epochs": 2})}
+    parts = {"cases": part(("1", "none"), (500, 8000), whole={}, calm=calm)} | quick
     answer, *_ = build(by_encoder, parts).split("<h2>")
     encoders, settings, gans = answer.split("<h3>")[1:]
     assert "image/svg+xml" in encoders
     assert "on cifar10 (the same) brings" in encoders
-    assert "the U-Net, calm, has neither clearly more nor less skill (0.000, " in settings
     assert "compared with whole, the GAN, calm, has" in settings
     assert "compared with the U-Net, the GAN has" in gans
-    assert gans.count("<th scope") == 2 * (3 + 4)  # rows and columns, with the encoder and with random weights
+    # Rows and columns: with the encoder, with random weights, and beside another U-Net.
+    assert gans.count("<th scope") == 2 * (3 + 4) + (3 + 3)
     assert 'scope="col">GAN, calm' in gans
+
+
+def test_the_page_has_the_order_of_the_study_whatever_parts_share():
+    first = {"a": part(("1",), (8000,)), "b": part(("1",), (500, 8000), quick={"unet.epochs": 2}, plain={})}
+    table = Table(studies.gathered(study(first, [0, 1]), by_encoder))
+    assert table.values("part") == ["a", "b"]
+    assert table.values("setting", part="b") == ["quick", "plain"]
+    assert table.values("images", part="b") == [500, 8000]
+    assert [claim.against for claim in claims.all_claims(table) if claim.kind == "settings"] == ["quick"] * 2
 
 
 def test_what_differs_in_the_encoders_architecture_alone_stands_in_the_answer_beside_each_other():

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from pipeline import params, train_unet
 from pipeline.datasets import store
+from pipeline.model_files import saved
+from pipeline.networks.classifier import Classifier
 from pipeline.networks.generator import unet
 from pipeline.training.batches import bytes_to_rgb, flip, loaders, to_lightness_and_ab
 from pipeline.training.learner import learner
@@ -90,6 +92,24 @@ def test_the_encoder_learns_at_its_rate_and_at_0_stays_what_it_was_to_the_last_b
     assert encoder.training == (rate > 0)
     for name, parameter in encoder.named_parameters():
         assert torch.equal(parameter, watch.before[name]) == (rate == 0), name
+
+
+def test_random_weights_that_are_frozen_normalise_by_the_pictures(monkeypatch, tmp_path):
+    settings = params.load()
+    settings = settings.model_copy(update={"unet": settings.unet.model_copy(update={"epochs": 1})})
+    train(monkeypatch, tmp_path, encoder_learning_rate=0)  # writes the pictures
+    random = Classifier("vgg8", channels=1, classes=2)
+    about = {"channels": 1, "classes": 2, "seed": 0, "training": {}, "data": "none"}
+    saved.save(train_unet.ENCODER, random, kind="classifier", architecture="vgg8", **about)
+    begun = []
+    monkeypatch.setattr(train_unet, "train", lambda _, network, *__: begun.append(state(network.layers[0])) or 1 / 0)
+    for rate in (0.0, 0.0004):
+        chosen = settings.unet.model_copy(update={"encoder_learning_rate": rate})
+        with pytest.raises(ZeroDivisionError):
+            train_unet.run(settings.model_copy(update={"unet": chosen}))
+    frozen, learning = ([tensor for name, tensor in one.items() if "running_var" in name] for one in begun)
+    assert not any((tensor == 1).all() for tensor in frozen)
+    assert all((tensor == 1).all() for tensor in learning)
 
 
 def test_a_frozen_encoder_stays_so_in_training_on_and_its_statistics_when_they_are_taken_anew():

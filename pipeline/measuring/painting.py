@@ -14,7 +14,7 @@ from pipeline.training import processes
 from pipeline.training.batches import default_device
 from pipeline.training.precision import autocast
 
-GAINS = np.geomspace(0.5, LARGEST_GAIN, 13)  # close enough for straight lines between them
+GAINS = np.concatenate([[0], np.geomspace(0.5, LARGEST_GAIN, 13)])  # close enough for straight lines between them
 
 Colouriser = Callable[[Tensor], Tensor]  # l (N, 1, H, W) → ab (N, 2, H, W), on the same device
 Paint = Callable[[Tensor], dict[str, Tensor]]  # l → who → ab

@@ -128,12 +128,15 @@ def bars(results: Mapping[str, tuple[float, float, float]], title: str, path: Pa
     figure.savefig(path, format="png")
 
 
+CURVES = "epoch", "train_l1", "validation_l1", "validation_colourfulness"
+ADVERSARIES = "adversarial", "discriminator_real", "discriminator_fake"
+
+
 def curves(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     """Draw how the training of the U-Net, and after it that of the GAN, went: L1, the GAN's parts, colourfulness.
 
     Args:
-        tables: "unet" and "gan" → a row an epoch, with epoch (from 1), train_l1, validation_l1 and
-            validation_colourfulness; gan has adversarial, discriminator_real and discriminator_fake as well, with no
+        tables: "unet" and "gan" → a row an epoch (from 1), with `CURVES`; gan has `ADVERSARIES` as well, with no
             numbers if there was no adversary.
         path: a PNG.
     """

@@ -46,7 +46,8 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
         cell = claim.cell
         if claim.kind == "settings" or cell.setting == table.first_setting(cell.part):
             runs = (record.made.commit for record in table.runs[cell].values())
-            found.setdefault((claim.kind, claim.against, *claim.differences, *runs), claim)
+            differences = ((name, difference.value) for name, difference in claim.differences.items())
+            found.setdefault((claim.kind, claim.against, *differences, *runs), claim)
     made = []
     for question, kinds in QUESTIONS.items():
         answering = [claim for claim in found.values() if claim.kind in kinds]
@@ -95,9 +96,16 @@ def _best(table: Table, said: Sequence[Claim]) -> Iterator[str]:
     for (target, architecture), group in groups.items():
         ahead = {claim.cell.encoder for claim in group}
         if len(ahead) == 1 and all(claim.differences["unet.skill"].sign > 0 for claim in group):
-            yield f"For {target}, {architecture} is best pretrained on {table.encoders[group[0].cell].knows}."
+            measured = "" if all(_is_whole(table, claim.cell) for claim in group) else ", of those that are measured"
+            yield f"For {target}, {architecture} is best pretrained on {table.encoders[group[0].cell].knows}{measured}."
         else:
             yield f"For {target}, it is not clear on what {architecture} is best pretrained."
+
+
+def _is_whole(table: Table, cell: Cell) -> bool:
+    """Whether each pretrained encoder that the study has beside that of a cell is measured."""
+    beside = table.select(part=cell.part, setting=cell.setting, target=cell.target, images=cell.images)
+    return all(table.runs[one] for one in beside if one.encoder != "none" and table.alike(one, cell))
 
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:
@@ -142,19 +150,26 @@ def _brought(table: Table) -> list[Picture]:
 
 
 def _gans(table: Table) -> list[Grid]:
-    """The GANs of all settings on the same target and encoder, beside the U-Net and its colours times a gain.
+    """The GANs that were trained on the same U-Net, beside it and its colours times a gain, of all parts.
 
     See `Table.together` for what they are means of.
     """
-    groups: dict[tuple[Any, ...], dict[str, Cell]] = {}
+    groups: list[list[Cell]] = []
     for cell in (cell for part in table.values("part") for cell in table.largest(part)):
         if table.figures(cell, "gan", "skill"):
-            groups.setdefault((cell.target, table.encoders[cell], cell.images), {}).setdefault(cell.setting, cell)
+            group = next((group for group in groups if table.same_unet(group[0], cell)), None)
+            if group is None:
+                groups.append([cell])
+            elif not any(table.runs[cell] == table.runs[other] for other in group):
+                group.append(cell)
     grids = []
-    for (target, encoder, images), by_setting in groups.items():
-        cells = list(by_setting.values())
-        columns = {WHO[who]: (cells[0], who) for who in ("unet", "unet_gain")}
-        columns |= {f"{WHO['gan']}, {setting}": (cell, "gan") for setting, cell in by_setting.items()}
+    for first, *others in groups:
+        columns = {WHO[who]: (first, who) for who in ("unet", "unet_gain")}
+        for cell in (first, *others):
+            name = f"{WHO['gan']}, {cell.setting}"
+            columns[f"{name} ({cell.part})" if name in columns else name] = cell, "gan"
         rows = compared(table, list(columns.values()), claims.PAINTED)
-        grids.append(Grid(f"{target}, {encoder}, {claims.count(images)}", list(columns), rows))
+        grids.append(
+            Grid(f"{first.target}, {table.encoders[first]}, {claims.count(first.images)}", list(columns), rows)
+        )
     return grids

@@ -1,6 +1,5 @@
 """The study's table: a cell is what was compared, its runs differ in their seeds alone."""
 
-from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -41,28 +40,24 @@ class Encoder(NamedTuple):
 class Table:
     """The cells of the study, with their figures.
 
-    runs: cell → seed → record, of those that were measured.
-    lacking: cell → records of those that were not.
+    runs: cell → seed → record, of those that were measured; cells are in the study's order.
     encoders: cell → what its encoder is.
     """
 
     def __init__(self, records: Iterable[Record]):
         self.runs: dict[Cell, dict[int, Record]] = {}
         self.pictures: dict[str, Pictures] = {}  # by commit
-        self.lacking: dict[Cell, list[Record]] = defaultdict(list)
         self.encoders: dict[Cell, Encoder] = {}
-        for record in records:
-            for part, setting in record.places:
-                whole = record.planned
-                roles = whole.roles()
-                target = f"{roles.target} at {roles.size}×{roles.size}" if roles.size else roles.target
-                cell = Cell(part, setting, target, roles.encoder, whole.images)
-                runs = self.runs.setdefault(cell, {})
-                self.encoders[cell] = _encoder(whole)
-                if record.status == MEASURED:
-                    runs[whole.seed] = record
-                else:
-                    self.lacking[cell].append(record)
+        places = ((place, record) for record in records for place in record.places)
+        for place, record in sorted(places, key=lambda one: one[0].order):
+            whole = record.planned
+            roles = whole.roles()
+            target = f"{roles.target} at {roles.size}×{roles.size}" if roles.size else roles.target
+            cell = Cell(place.part, place.setting, target, roles.encoder, whole.images)
+            runs = self.runs.setdefault(cell, {})
+            self.encoders[cell] = _encoder(whole)
+            if record.status == MEASURED:
+                runs[whole.seed] = record
 
     @property
     def knowledge(self) -> list[str]:
@@ -137,8 +132,11 @@ class Table:
 
     def same_unet(self, first: Cell, second: Cell) -> bool:
         """Whether two cells differ in their GANs alone, so that what their U-Nets differ by is chance."""
-        one, other = (plan.decisive(self._planned(cell)) | CHANCE for cell in (first, second))
-        return one == other
+        return self.unet(first) == self.unet(second)
+
+    def unet(self, cell: Cell) -> dict[str, Any]:
+        """What decides the U-Net of a cell, but for the seed."""
+        return plan.decisive(self._planned(cell)) | CHANCE
 
     def own_rate(self, cell: Cell) -> Cell | None:
         """Random weights like this cell's, in any part, that learn at another rate and come to more skill: the best.
@@ -163,7 +161,7 @@ class Table:
         return plan.decisive(self._planned(cell))["unet"]["encoder_learning_rate"] if self.runs.get(cell) else 0
 
     def _but_for_rate(self, cell: Cell) -> dict[str, Any]:
-        content = plan.decisive(self._planned(cell)) | CHANCE
+        content = self.unet(cell)
         return content | {"unet": content["unet"] | {"encoder_learning_rate": 0}}
 
     def _planned(self, cell: Cell) -> Params:

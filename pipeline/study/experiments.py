@@ -134,13 +134,18 @@ def unet_alone(one: Experiment) -> Experiment | None:
     if not one.params or "gan" not in one.figures:
         return None
     figures = {who: found for who, found in one.figures.items() if not who.startswith(("gan", "unet_gain"))}
+    on = dict(figures["measured_on"])
+    on["sha256"] = {name: digest for name, digest in on["sha256"].items() if name != "gan"}
+    if "gains" in on:  # the U-Net's colours times the gain are as lively as the real ones, where there is no GAN
+        on["gains"] = {name: gain for name, gain in on["gains"].items() if name == "real"}
+        on["gain"] = on["gains"]["real"]["factor"]
     alone = plan.override(one.params, {"gan.epochs": 0}, one.name)
-    return replace(one, figures=figures, params=alone, whole=one)
+    return replace(one, figures=figures | {"measured_on": on}, params=alone, whole=one)
 
 
 def counting(found: Iterable[Experiment], code: Code, any_code: bool = False) -> list[Experiment]:
     """The whole runs of this code, or of any, on the data that there are now; `found` has the oldest first."""
-    return on_this_folder(on_newest_data([one for one in found if one.params and (any_code or one.code == code)]))
+    return on_newest_data(on_this_folder([one for one in found if one.params and (any_code or one.code == code)]))
 
 
 def by_key(counted: Iterable[Experiment], code: Code) -> dict[str, Experiment]:

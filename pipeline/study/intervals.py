@@ -7,13 +7,13 @@ a mean of so few, which takes them for normally distributed. With one seed an in
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t
 
-DRAWS = 2000
+DRAWS, BLOCK = 2000, 50  # in all, and at a time
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
 
 
@@ -53,9 +53,11 @@ def from_interval(value: float, low: float, high: float, *names: object) -> Figu
     return Figure(value, value + spread * generator(*names).standard_normal(DRAWS))
 
 
-def counts(pictures: int, data: str) -> np.ndarray:
-    """How often each draw has each picture, (DRAWS, N), the same for the same data set."""
-    return generator("pictures", data).multinomial(pictures, np.full(pictures, 1 / pictures), DRAWS)
+def counts(pictures: int, data: str) -> Iterator[np.ndarray]:
+    """How often each draw has each picture, (DRAWS, N) in blocks of draws, the same for the same data set."""
+    random, shares = generator("pictures", data), np.full(pictures, 1 / pictures)
+    for _ in range(0, DRAWS, BLOCK):
+        yield random.multinomial(pictures, shares, BLOCK)
 
 
 def mean(by_seed: Mapping[int, Figure]) -> Interval:

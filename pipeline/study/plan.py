@@ -1,6 +1,7 @@
 """Which runs the study is made of: what params.yaml's section `study` means."""
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ RESERVED = {*AXES, "cases", "study"}  # what no setting may change
 
 
 class Place(NamedTuple):
-    """Where the study has a run."""
+    """Where the study has a run; `order` is the same for all seeds."""
 
     part: str
     setting: str
+    order: int
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Run:
     def name(self) -> str:
         """A name for people; what makes it one of its kind is the key."""
         case, images, seed = (self.overrides[axis] for axis in AXES)
-        part, setting = self.places[0]
+        part, setting, _ = self.places[0]
         return re.sub(r"\W+", "-", f"{part}-{case}-{images}-{setting}-seed{seed}")
 
 
@@ -52,6 +54,7 @@ def runs(base: Params) -> list[Run]:
     """
     found: dict[str, Run] = {}
     for seed in base.study.seeds:
+        order = itertools.count()
         for name, part in base.study.parts.items():
             for setting, values in part.settings.items():
                 where = f"params.yaml: study.parts.{name}.settings.{setting}"
@@ -62,7 +65,7 @@ def runs(base: Params) -> list[Run]:
                         overrides = {"case": case, "images": images, "seed": seed, **values}
                         whole = override(base, overrides, where)
                         run = Run(overrides, whole, key(whole))
-                        found.setdefault(run.key, run).places.append(Place(name, setting))
+                        found.setdefault(run.key, run).places.append(Place(name, setting, next(order)))
     return list(found.values())
 
 
@@ -102,11 +105,17 @@ def key(whole: Params) -> str:
 def decisive(whole: Params) -> dict[str, Any]:
     """What decides a run: the parameters, but for the study's and for cases and data sets that are not its own.
 
-    Of colourisers' numbers for several sides only those for the target's count; where there is no GAN, none of its.
+    Of colourisers' numbers for several sides only those for the target's count; where there is no GAN, none of its; of
+    an encoder that is not trained here, what its weights do not bring.
     """
     roles = whole.roles().model_dump(include={"target", "encoder"})
     content = whole.at(whole.side()).model_dump(mode="json", exclude={"case", "cases", "study", "datasets"})
     if not content["gan"]["epochs"]:
         content["gan"] = {"epochs": 0}
+    encoder = content["pretrain"].pop("encoder")
+    if roles["encoder"] == "none":
+        content["pretrain"]["encoder"] = {"architecture": encoder["architecture"]}
+    elif roles["encoder"] != "imagenet":
+        content["pretrain"]["encoder"] = encoder
     datasets = {role: whole.datasets_of(role).model_dump(mode="json").get(name) for role, name in roles.items()}
     return {**roles, **content, "datasets": datasets}

@@ -121,7 +121,7 @@ def table(records: Iterable[Record], base: Params) -> pd.DataFrame:
 
 def _row(record: Record, usual: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"run": record.name, "status": record.status, "note": record.note}
-    row["places"] = "; ".join(f"{part}: {setting}" for part, setting in record.places)
+    row["places"] = "; ".join(f"{place.part}: {place.setting}" for place in record.places)
     if record.params:
         own = flat(plan.decisive(record.params))
         axes = {name: own[name] for name in ("target", "encoder", "images", "seed")}

@@ -76,7 +76,7 @@ def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:
     """Key of a run → status and note, of those that wait, were stopped or have failed."""
     found = {key: (FAILED, f"in DVC's queue, as {name}") for name, key in leftovers.failed()}
     for one in planned:
-        log = run.LOGS / f"{one.name}.log"
+        log = run.log_of(one)
         if log.exists():
             reason = run.reason(log)
             found[one.key] = (FAILED, reason) if reason else (MISSING, "it was stopped, or runs now")

@@ -88,7 +88,7 @@ def _minutes(needed: float | None) -> str:
 
 def _make(one: Run, code: Code, label: str) -> str | None:
     """Make an experiment of a run; say in a line why there is none, or None if there is."""
-    log = LOGS / f"{one.name}.log"
+    log = log_of(one)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", called(one, code)]
     for name, value in one.overrides.items():
@@ -114,6 +114,11 @@ def called(one: Run, code: Code) -> str:
     told = [one.key, code, *filter(None, [experiments.inventory_now(one.params)])]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return f"{one.name}-{digest[:8]}"
+
+
+def log_of(one: Run) -> Path:
+    """Where a run's log is until it has come to its end; one with other parameters has another."""
+    return LOGS / f"{one.name}-{one.key}.log"
 
 
 def _quoted(value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,18 @@ class Checkpoint(Callback):
     order = 90  # after all whose state is saved or restored
 
     def __init__(self, stage: str, module: str, settings: Mapping[str, Any], inputs: Iterable[Path]):
-        self.stage, self.identity = stage, identity.describe(module, settings, inputs)
+        self.stage, self.describe = stage, partial(identity.describe, module, settings, inputs)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells this run from others; of the first process alone, for it reads all inputs."""
+        return self.describe()
+
+    @cached_property
+    def path(self) -> Path:
+        """The file."""
         key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.path = checkpoints() / f"{stage}-{key}.pt"
+        return checkpoints() / f"{self.stage}-{key}.pt"
 
     def before_fit(self) -> None:
         """Look for a checkpoint."""
@@ -87,7 +97,6 @@ class Checkpoint(Callback):
 
     def _save(self) -> None:
         state = {
-            "identity": self.identity,
             "epoch": self.epoch,
             "pct_train": self.pct_train,
             "train_iter": self.train_iter,
@@ -97,7 +106,7 @@ class Checkpoint(Callback):
         if not processes.first() or not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
             return  # if they are no numbers, the next loss will tell; what there is may be good
         content = io.BytesIO()  # of a full disk, torch would say something else than the system
-        torch.save(state, content)
+        torch.save({"identity": self.identity, **state}, content)
         write_all({self.path: lambda path: path.write_bytes(content.getbuffer())})
         self.saved_at = time.monotonic()
 

@@ -41,9 +41,12 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if parameter.ndim > 1:
+                mixes = parameter.ndim > 1 and parameter.numel() > len(
+                    parameter
+                )  # or has a number a channel, as biases
+                if mixes:
                     parameter.mul_(decay)
-                hidden = parameter.ndim == 4 and len(parameter) >= FEWEST_CHANNELS
+                hidden = mixes and parameter.ndim == 4 and len(parameter) >= FEWEST_CHANNELS
                 update = (self._muon if hidden else self._adam)(parameter, parameter.grad)
                 parameter.sub_(rate * update)
 

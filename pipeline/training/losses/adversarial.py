@@ -50,6 +50,10 @@ class AdversarialStep(Callback):
         target = torch.full_like(logits, float(real))
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
 
+    def _learn(self, whether: bool) -> None:
+        for parameter in self.discriminator.learning():
+            parameter.requires_grad_(whether)
+
     def _mean(self, values: Tensor) -> Tensor:
         """Over the pictures of all processes, of what each of these has as much of."""
         return processes.mean(values.mean(), self.dls.train.share)
@@ -66,8 +70,8 @@ class AdversarialStep(Callback):
         ((self.real + self.fake) / 2).backward()
         self.optimiser.step()
 
-        self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of these weights
+        self._learn(False)  # the generator's step needs no gradient of these weights
         self.adversarial = self._verdict(self.discriminator, self.pred, real=True)
-        self.discriminator.requires_grad_(True)
+        self._learn(True)
         self.learn.loss_grad = self.loss_grad + self.weight * self.adversarial
         self.learn.loss = self.learn.loss_grad.detach()

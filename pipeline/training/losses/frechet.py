@@ -10,7 +10,7 @@ from pipeline.colour import l_ab_to_rgb
 from pipeline.training import processes
 from pipeline.training.precision import autocast
 
-PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged
+PICTURES = 8000  # over about how many of the last ones mean and covariance are averaged, at least
 ENOUGH = 16  # pictures for each feature, before a covariance is worth anything
 RAMP = 4000  # pictures over which its weight grows from 0, once it begins
 EVERY = 5  # batches from one transport map to the next, which decomposes matrices
@@ -67,6 +67,8 @@ class FrechetLoss(Callback):
         painted = self._features(self.pred)
         with torch.no_grad():
             self._average(painted=painted, real=self._features(self.y))
+        if self.seen == self.dls.train.batch_size:
+            self._foresee()
         late = self.seen - self._enough()
         if late < 0:
             return
@@ -81,11 +83,12 @@ class FrechetLoss(Callback):
         self.learn.loss_grad = self.loss_grad + weight * (painted - there).square().sum(1).mean()
         self.learn.loss = self.learn.loss_grad.detach()
 
-    def after_fit(self) -> None:
-        """Say so if it never began."""
-        if self.weight and self.distance is None:
-            needed = f"{self.seen} pictures were seen, it begins at {self._enough()}"
-            print(f"the Fréchet distance never counted: {needed}; raise gan.epochs in params.yaml", flush=True)
+    def _foresee(self) -> None:
+        """Say so if it will never begin."""
+        seen = self.n_epoch * len(self.dls.train) * self.dls.train.batch_size
+        if self.weight and seen < self._enough() and processes.first():
+            needed = f"{seen} pictures will be seen, it begins at {self._enough()}"
+            print(f"the Fréchet distance will not count: {needed}; raise gan.epochs in params.yaml", flush=True)
 
     def _enough(self) -> int:
         """From how many pictures on the term counts."""
@@ -104,7 +107,7 @@ class FrechetLoss(Callback):
             x = features.cpu().double()  # float32 is too coarse for roots, and not every device has more
             new = [processes.mean(average, share) for average in (x.mean(0), x.T @ x / len(x))]
             old = self.averages.get(name, new)
-            part = min(1, count / min(self.seen, PICTURES))
+            part = min(1, count / min(self.seen, max(PICTURES, ENOUGH * features.shape[1])))
             self.averages[name] = [a.lerp(b, part) for a, b in zip(old, new, strict=True)]
 
     def _update_map(self) -> None:
