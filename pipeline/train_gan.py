@@ -111,7 +111,7 @@ def train(
         side = min(batches.train.split.pictures.shape[1:3])
         _check_patches(params.gan.downsamplings, smallest(side, params.gan.half_size))
         discriminator = _discriminator(params.gan, network, architecture)
-        optimiser = adam(discriminator.learning(), lr=params.gan.discriminator_learning_rate)
+        optimiser = adam(discriminator.parameters(), lr=params.gan.discriminator_learning_rate)
         step = AdversarialStep(discriminator, optimiser, params.gan.adversarial_weight)
     selection = Selection(params.gan.colourfulness)
     losses = filter(None, (likeness, step, frechet))

@@ -226,11 +226,12 @@ def test_both_networks_of_the_gan_are_updated_on_each_batch():
 def test_the_generators_step_neither_trains_nor_freezes_the_discriminator():
     discriminator = critic()
     before = [parameter.detach().clone() for parameter in discriminator.parameters()]
-    still = torch.optim.SGD(discriminator.learning(), lr=0.0)
+    still = torch.optim.SGD(discriminator.parameters(), lr=0.0)
     train([AdversarialStep(discriminator, still)], epochs=1)
     for was, now in zip(before, discriminator.parameters(), strict=True):
         assert torch.equal(was, now)
-    assert all(parameter.requires_grad for parameter in discriminator.learning())
+    judging = [*discriminator.downs.parameters(), *discriminator.verdict.parameters()]
+    assert all(parameter.requires_grad for parameter in judging)
     assert not any(parameter.requires_grad for parameter in discriminator.encoder.parameters())
 
 

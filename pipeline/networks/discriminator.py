@@ -49,10 +49,6 @@ class PatchDiscriminator(nn.Module):
         self.encoder.eval()
         return self
 
-    def learning(self) -> list[nn.Parameter]:
-        """The parameters that learn: all but the encoder's."""
-        return [*self.downs.parameters(), *self.verdict.parameters()]
-
     @torch.no_grad()
     def look(self, l: Tensor, mean: Callable[[Tensor], Tensor] = torch.mean) -> dict[int, Tensor]:  # noqa: E741
         """What the encoder makes of L, for `forward`: how often smaller the sides are → its last features there.

@@ -27,6 +27,7 @@ class AdversarialStep(Callback):
 
     def __init__(self, discriminator: PatchDiscriminator, optimiser: torch.optim.Optimizer, weight: float = 1):
         self.discriminator, self.optimiser, self.weight = discriminator, optimiser, weight
+        self.weights = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
 
     def before_fit(self) -> None:
         """Move the discriminator to where the generator is, and lay it out like that; all processes share its steps."""
@@ -51,7 +52,7 @@ class AdversarialStep(Callback):
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
 
     def _learn(self, whether: bool) -> None:
-        for parameter in self.discriminator.learning():
+        for parameter in self.weights:
             parameter.requires_grad_(whether)
 
     def _mean(self, values: Tensor) -> Tensor:
