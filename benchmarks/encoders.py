@@ -42,7 +42,10 @@ def point(settings: params.Params, epochs: int | None) -> dict[str, float | None
     """Epochs and accuracy of one encoder, the one in models/ if none are given, and the last L1 of the U-Net on it."""
     if epochs is None:
         network, about = train_unet.on_encoder(settings.unet.dropout)
-        epochs, accuracy = about["training"]["epochs"], about.get("accuracy")
+        epochs = (
+            0 if about["data"] == "none" else about["training"].get("epochs")
+        )  # of published weights none are known
+        accuracy = about.get("accuracy")
     else:
         network, accuracy = pretrained(settings, epochs)
     if epochs == 0:  # random weights have all to learn

@@ -235,10 +235,12 @@ def test_what_is_missing_is_named(study, missing, message):
     assert not Path("metrics").exists()
 
 
-@pytest.mark.parametrize("content", ["", '"', "epoch;train_l1\n1;2\n"])
+@pytest.mark.parametrize("content", ["", '"', "epoch;train_l1\n1;2\n", f"{','.join(plots.CURVES)}\n1,two,3,4\n"])
 def test_damaged_curves_are_refused_before_anything_is_measured(study, content):
     Path("plots/unet.csv").write_text(content)
-    with pytest.raises(PipelineError, match=r"^plots/unet\.csv: damaged, .*; run `dvc repro train_unet`$"):
+    with pytest.raises(
+        PipelineError, match=r"^plots/unet\.csv: damaged; training writes it; run `dvc repro train_unet`$"
+    ):
         evaluate.run(study)
 
 

@@ -165,6 +165,20 @@ def test_a_thumbnail_in_front_is_not_taken_for_the_picture(tmp_path):
         assert page.opaque.size == (40, 30)
 
 
+def test_what_is_broken_behind_it_spoils_no_page_that_is_enough(tmp_path):
+    first, second, *_ = frames()
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    with Image.open(tmp_path / "a.tif") as picture:
+        place = picture.tag_v2.next
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[place + 2 : place + 4] = b"\1\2"  # a side that it no longer has
+    (tmp_path / "a.tif").write_bytes(content)
+    (page,) = reading.read(tmp_path / "a.tif", smallest=10).pages
+    assert page.opaque.size == (40, 30)
+    with pytest.raises(PipelineError):
+        reading.read(tmp_path / "a.tif")
+
+
 def test_the_page_that_cannot_be_read_is_named(tmp_path):
     first, second, *_ = frames()
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second], compression="tiff_adobe_deflate")

@@ -96,6 +96,20 @@ def test_what_different_judges_say_is_not_compared():
     assert {name: difference.seeds for name, difference in first.differences.items()} == {"unet.skill": 3}
 
 
+def test_settings_are_compared_in_what_as_many_seeds_say():
+    base = study({"a": part(("1",), (500,), plain={}, calm={"gan.adversarial_weight": 0})})
+
+    def made(run):
+        judge = f"{run.params.seed}{run.places[0].setting if run.params.seed else ''}"
+        return experiment(run, figures(0.2) | {"measured_on": {"pictures": 100, "sha256": {"judge": judge}}})
+
+    planned = plan.runs(base)
+    table = Table(records.gather(planned, [made(run) for run in planned], studies.CODE, {}))
+    (claim,) = (claim for claim in claims.all_claims(table) if claim.kind == "settings")
+    assert list(claim.differences) == ["gan.skill", "gan.colourfulness"]
+    assert claim.seeds == 3
+
+
 def test_an_encoder_is_never_compared_with_random_weights_of_another_architecture():
     parts = {"a": part(("none", "cifar10-imagenet"), (500,))}  # vgg8, and EfficientNet-Lite0
     assert said(by_encoder(none=0.1, imagenet=0.2), parts, kind="encoder or none") == []

@@ -201,6 +201,7 @@ def test_the_answer_has_a_question_for_each_kind_of_sentence_with_what_it_is_abo
     # Rows and columns: with the encoder, with random weights, and beside another U-Net.
     assert gans.count("<th scope") == 2 * (3 + 4) + (3 + 3)
     assert 'scope="col">GAN, calm' in gans
+    assert gans.count("8,000 pictures (calm, calm)") == 1
 
 
 def test_the_page_has_the_order_of_the_study_whatever_parts_share():

@@ -145,6 +145,15 @@ def test_nobody_takes_more_than_half_of_the_room(kept, monkeypatch):
             assert others.exists()
 
 
+def test_nobody_waits_for_what_is_deleted_to_make_room(kept, monkeypatch):
+    monkeypatch.setattr(uploads, "ROOM", 4 << 20)
+    upload(kept, 900, 3 << 20, "10.0.0.1")
+    made = []
+    monkeypatch.setattr(uploads, "_delete", lambda _: made.append(upload(kept, host="10.0.0.2")))
+    with kept.room(2 << 20, "10.0.0.3"):
+        assert made
+
+
 def test_many_small_files_take_room_too(kept, monkeypatch):
     monkeypatch.setattr(uploads, "ROOM", 5 << 20)
     for number in range(4):

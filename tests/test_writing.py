@@ -33,7 +33,8 @@ def test_a_result_says_what_it_was_made_of_and_that_its_colours_are_made_up(tmp_
 
 def test_a_result_is_known_if_another_program_writes_its_properties_as_elements():
     packet = f'''<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{xmp.RDF}">
-    <rdf:Description rdf:about="" xmlns:colourgan="{xmp.OURS}"><colourgan:made>{MADE.model_dump_json()}</colourgan:made>
+    <rdf:Description rdf:about="" xmlns:colourgan="{xmp.OURS}">
+    <colourgan:made> <!-- --><![CDATA[{MADE.model_dump_json()}]]></colourgan:made>
     </rdf:Description></rdf:RDF></x:xmpmeta>'''
     assert xmp.made_of(packet.encode()) == MADE
 

@@ -124,10 +124,10 @@ def _with_colours(split: Split, data: str, name: str) -> Split:
     """A split without its grey pictures, which is told on stderr; refused if the others are too few or of one tone."""
     chosen = colours.coloured(split)
     kept = split.take(chosen) if chosen.size else split
-    if (given := len(kept.labels)) < FEWEST[name]:
+    if len(kept.labels) < FEWEST[name]:
         raise PipelineError(
-            f"{data}: given {given} {name} pictures, greys not counted, needed at least {FEWEST[name]}; give a data "
-            "set with more pictures"
+            f"{data}: given {chosen.size} {name} pictures, greys not counted, needed at least {FEWEST[name]}; give a "
+            "data set with more pictures"
         )
     colours.require(kept.pictures, f"{data}: every {name} picture")
     if grey := len(split.labels) - len(kept.labels):

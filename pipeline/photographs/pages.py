@@ -1,6 +1,7 @@
 """Pages of a document and frames of an animation: which of them are photographs, and each of these understood."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from PIL import Image
@@ -39,12 +40,11 @@ def read(file: BinaryIO, kind: str, smallest: int | None, most: int) -> Photogra
     with ExitStack() as stack:
         picture = stack.enter_context(Image.open(file, formats=[kind]))
         directories = tags.pages(file) if kind == "TIFF" else []
-        if smallest and not directories:  # the first, which a TIFF may have a thumbnail in front of
-            places, told = [picture.tell()], list[str]()
+        if smallest:  # the first, and no thumbnail
+            first = next(filter(partial(_is_photograph, directories), range(len(directories))), picture.tell())
+            places, told = [first], list[str]()
         else:
             places, told = _places(picture, directories)
-        if smallest:
-            places, told = places[:1], []
         pixels = heif.count_pixels(file) if kind == "HEIF" else _count_pixels(picture, places, directories)
         _check_size(pixels, len(places), most)
         if smallest and kind == "JPEG":  # decoded at a fraction of its size
@@ -135,11 +135,16 @@ def _places(picture: Image.Image, directories: list[Tags]) -> tuple[list[int], l
     if directories:
         if count != len(directories):
             raise PipelineError("its pages contradict one another; save it anew")
-        places = [place for place in range(count) if not _number(directories[place], SUBFILE) & (REDUCED | MASK)] or [0]
+        places = [*filter(partial(_is_photograph, directories), range(count))] or [0]
         left_out = count - len(places)
         return places, [f"pages that are thumbnails or masks: {left_out}"] if left_out else []
     hidden = int(bool(picture.info.get("default_image")) and count > 1)
     return list(range(hidden, count)), ["the picture for programs that show no animations"] if hidden else []
+
+
+def _is_photograph(directories: list[Tags], place: int) -> bool:
+    """Whether a page of a TIFF is neither a thumbnail nor a mask."""
+    return not _number(directories[place], SUBFILE) & (REDUCED | MASK)
 
 
 def _count_pixels(picture: Image.Image, places: list[int], directories: list[Tags]) -> int:

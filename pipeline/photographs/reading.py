@@ -51,8 +51,8 @@ def read(
 
     Args:
         given: the file, or what is in it.
-        smallest: a side in pixels that is enough, of the first page alone; lets a JPEG decode at a fraction of its
-            size, much faster.
+        smallest: a side in pixels that is enough, of the first page alone that is no thumbnail; lets a JPEG decode at a
+            fraction of its size, much faster.
         most: pixels of all pages together; by default as many as Pillow allows for one.
         damaged: whether a JPEG's end may be missing; what there was in it is grey.
 

@@ -1,7 +1,7 @@
 """XMP packets: what a photograph's own says is kept, and what made its colours is said beside it."""
 
 from xml.dom import minidom
-from xml.dom.minidom import Document, Element, Node
+from xml.dom.minidom import Document, Element, Node, Text
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -99,7 +99,7 @@ def made_of(packet: bytes) -> Made | None:
         descriptions = document.getElementsByTagNameNS(RDF, "Description")
         found = [description.getAttributeNS(OURS, "made") for description in descriptions]
         for element in document.getElementsByTagNameNS(OURS, "made"):  # as which other programs may write it anew
-            found += [part.data for part in element.childNodes if part.nodeType == Node.TEXT_NODE]
+            found.append("".join(part.data for part in element.childNodes if isinstance(part, Text)))
         return Made.model_validate_json(next(filter(None, found), ""))
     except (ValueError, ValidationError, RecursionError):
         return None

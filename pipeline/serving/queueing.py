@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pipeline.serving.refusals import Refusal
 
@@ -88,6 +89,7 @@ class FairQueue:
         waiting.called.set()
 
 
+@lru_cache(maxsize=4096)
 def address(host: str) -> str:
     """What belongs to one visitor: an address of IPv4, or a network of IPv6, of whose addresses each has plenty."""
     try:

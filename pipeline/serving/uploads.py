@@ -42,7 +42,7 @@ class Uploads:
         delete_abandoned()
         self.folder = folder or Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock: BinaryIO | None = None
-        self._counting = threading.Lock()
+        self._counting, self._owning = threading.Lock(), threading.Lock()  # the second is never held for long
         self._promised: Counter[str] = Counter()  # bytes, by address
         self._senders: dict[Path, str] = {}  # whose a folder is
         self._spared: set[Path] = set()
@@ -74,9 +74,9 @@ class Uploads:
         """A new folder whose name nobody can guess, for a visitor with that address."""
         self.hold()
         path = self.folder / secrets.token_hex(16)
-        with self._counting:
+        with self._owning:
+            path.mkdir(mode=0o700)
             self._senders[path] = address(host)
-        path.mkdir(mode=0o700)
         return path
 
     def delete(self, folder: Path) -> None:
@@ -122,9 +122,11 @@ class Uploads:
 
     def _make_room(self, size: int, sender: str) -> None:
         """Delete files, or none if that does not do: a sender's own beyond half of all room, then anybody's."""
-        sizes = {path: _size(path) for path in self._paths()}
-        self._senders = {path: whose for path, whose in self._senders.items() if path in sizes}
-        own = {path: taken for path, taken in sizes.items() if self._senders.get(path) == sender}
+        with self._owning:
+            paths = self._paths()
+            self._senders = senders = {path: whose for path, whose in self._senders.items() if path in paths}
+        sizes = {path: _size(path) for path in paths}
+        own = {path: taken for path, taken in sizes.items() if senders.get(path) == sender}
         gone = _oldest(own, sum(own.values()) + self._promised[sender] + size - ROOM // 2)
         others = {path: taken for path, taken in sizes.items() if path not in gone}
         gone += _oldest(others, sum(others.values()) + self._promised.total() + size - ROOM)

@@ -162,14 +162,15 @@ def _gans(table: Table) -> list[Grid]:
                 groups.append([cell])
             elif not any(table.runs[cell] == table.runs[other] for other in group):
                 group.append(cell)
-    grids = []
+    grids: list[Grid] = []
     for first, *others in groups:
         columns = {WHO[who]: (first, who) for who in ("unet", "unet_gain")}
         for cell in (first, *others):
             name = f"{WHO['gan']}, {cell.setting}"
             columns[f"{name} ({cell.part})" if name in columns else name] = cell, "gan"
         rows = compared(table, list(columns.values()), claims.PAINTED)
-        grids.append(
-            Grid(f"{first.target}, {table.encoders[first]}, {claims.count(first.images)}", list(columns), rows)
-        )
+        title = f"{first.target}, {table.encoders[first]}, {claims.count(first.images)}"
+        if any(grid.title == title for grid in grids):  # of another U-Net
+            title += f" ({first.part}, {first.setting})"
+        grids.append(Grid(title, list(columns), rows))
     return grids

@@ -14,7 +14,6 @@ from pipeline.study.pictures import Pictures
 from pipeline.study.records import MEASURED, Record
 
 RANDOM = "random weights"
-CHANCE = {"seed": 0, "gan": {}}
 
 
 class Cell(NamedTuple):
@@ -136,7 +135,9 @@ class Table:
 
     def unet(self, cell: Cell) -> dict[str, Any]:
         """What decides the U-Net of a cell, but for the seed."""
-        return plan.decisive(self._planned(cell)) | CHANCE
+        content = plan.decisive(self._planned(cell))
+        encoder = {name: value for name, value in content["pretrain"].items() if name == "encoder"}
+        return content | {"seed": 0, "gan": {}, "evaluate": {}, "pretrain": encoder}
 
     def own_rate(self, cell: Cell) -> Cell | None:
         """Random weights like this cell's, in any part, that learn at another rate and come to more skill: the best.

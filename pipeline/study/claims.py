@@ -196,6 +196,12 @@ def _settings(table: Table, part: str) -> list[Claim]:
             sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
             found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
         differences = {metric: table.difference(cell, base, "gan", metric) for metric in PAINTED}
+        seeds = {difference.seeds for difference in differences.values() if difference}
+        differences = {
+            metric: difference
+            for metric, difference in differences.items()
+            if difference and difference.seeds == max(seeds)
+        }
         begins = f"{start}: compared with {first}, the GAN, {cell.setting},"
         found += _gan_claim("settings", cell, first, differences, begins)
     return found
