@@ -66,8 +66,8 @@ def kill_in(project, run: str, stage: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    log = project.folder / f"checkpoints/study/{run}.log"
-    while not (log.exists() and f"Running stage '{stage}'" in log.read_text()):
+    logs = project.folder / "checkpoints/study"
+    while not any(f"Running stage '{stage}'" in log.read_text() for log in logs.glob(f"{run}-*.log")):
         assert running.poll() is None, running.stdout.read()
         time.sleep(0.1)
     family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
