@@ -42,9 +42,8 @@ def point(settings: params.Params, epochs: int | None) -> dict[str, float | None
     """Epochs and accuracy of one encoder, the one in models/ if none are given, and the last L1 of the U-Net on it."""
     if epochs is None:
         network, about = train_unet.on_encoder(settings.unet.dropout)
-        epochs = (
-            0 if about["data"] == "none" else about["training"].get("epochs")
-        )  # of published weights none are known
+        # Of published weights none are known.
+        epochs = 0 if about["data"] == "none" else about["training"].get("epochs")
         accuracy = about.get("accuracy")
     else:
         network, accuracy = pretrained(settings, epochs)

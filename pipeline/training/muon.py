@@ -41,9 +41,7 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                mixes = parameter.ndim > 1 and parameter.numel() > len(
-                    parameter
-                )  # or has a number a channel, as biases
+                mixes = parameter.ndim > 1 and parameter[0].numel() > 1  # others have a number a channel, as biases
                 if mixes:
                     parameter.mul_(decay)
                 hidden = mixes and parameter.ndim == 4 and len(parameter) >= FEWEST_CHANNELS

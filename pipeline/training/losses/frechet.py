@@ -107,7 +107,7 @@ class FrechetLoss(Callback):
             x = features.cpu().double()  # float32 is too coarse for roots, and not every device has more
             new = [processes.mean(average, share) for average in (x.mean(0), x.T @ x / len(x))]
             old = self.averages.get(name, new)
-            part = min(1, count / min(self.seen, max(PICTURES, ENOUGH * features.shape[1])))
+            part = min(1, count / min(self.seen, max(PICTURES, ENOUGH * len(new[0]))))
             self.averages[name] = [a.lerp(b, part) for a, b in zip(old, new, strict=True)]
 
     def _update_map(self) -> None:
