@@ -8,6 +8,8 @@ import pytest
 
 # Tests run side by side, a process on each core; more threads than cores would wait for each other, not compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor on a GPU: trainings are compared to the last bit, and the processes would share its memory.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from pipeline.datasets import archive
 from pipeline.system import environment
@@ -34,6 +36,7 @@ def settled():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("settle", "without_network"):
             patch.setattr(environment, name, lambda: None)
+        patch.setattr("torch.accelerator.current_accelerator", lambda check_available=False: None)  # Apple's GPU, too
         yield
 
 

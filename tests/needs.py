@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import socket
 import sys
 import tempfile
 from functools import cache
@@ -37,10 +38,21 @@ def names_in_two_cases() -> bool:
         return not Path(folder, "A").exists()
 
 
+def further_addresses() -> bool:
+    """Whether this computer has other addresses of its own than 127.0.0.1, which macOS does not."""
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.2", 0))
+        except OSError:
+            return False
+    return True
+
+
 POSIX = os.name == "posix"
 NEEDS = [  # what a test speaks of, whether it is there, and what is missing if it is not
     (r"symlink_to", links(), "links"),
-    (r"fsdecode\(b|\\xff\b.*\* 255", names_of_any_bytes(), "names that are no UTF-8"),
+    (r"fsdecode|\\xff\b.*\* 255", names_of_any_bytes(), "names that are no UTF-8"),
+    (r"127\.0\.0\.[2-9]", further_addresses(), "further addresses"),
     (r"names_are_told_apart", names_in_two_cases(), "a disk that tells a from A"),
     (r"mkfifo|AF_UNIX|/dev/|shell\(|PATH=|file_system_takes", POSIX, "POSIX's files, names and shell"),
     (r"somebody\(|reachable|\blocked\b|chmod\(|umask|st_mode|nobody_else", POSIX, "POSIX's rights"),

@@ -1,6 +1,8 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +46,16 @@ def test_pixels_are_what_they_were(mode):
     off = np.asarray(page.opaque).astype(int) - np.asarray(given.convert(page.opaque.mode))
     assert np.abs(off).max() <= 2
     assert (page.alpha is not None) == (mode == "RGBA")
+
+
+def test_a_process_that_has_just_begun_reads_it(tmp_path):
+    (tmp_path / "photo.heic").write_bytes(heic())
+    look = (
+        "import pathlib, sys; from pipeline.photographs import reading; "
+        "print(reading.read(pathlib.Path(sys.argv[1])).pages[0].opaque.size)"
+    )
+    seen = subprocess.run([sys.executable, "-c", look, str(tmp_path / "photo.heic")], capture_output=True, text=True)
+    assert (seen.stdout, seen.stderr) == ("(96, 64)\n", "")
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (96, 64)), (3, (96, 64)), (6, (64, 96)), (8, (64, 96))])

@@ -7,9 +7,11 @@ import torch
 import torchvision.models
 
 from pipeline import params, pretrain, train_unet
+from pipeline.colour import rgb_to_l
 from pipeline.datasets import colours, store
 from pipeline.model_files import saved
 from pipeline.system.errors import PipelineError
+from pipeline.training.batches import loaders
 from tests.archives import draw
 
 
@@ -58,11 +60,18 @@ def test_a_classifier_learns_its_own_data_set_and_reports_its_accuracy(settings,
     assert (clock["seconds"] > 0).all()
 
 
-def test_pictures_of_one_class_teach_which_way_is_up(settings, tmp_path):
+def test_pictures_of_one_class_teach_which_way_is_up(settings, tmp_path, monkeypatch):
     write_pictures("encoder", classes=1)
+    given = []
+    monkeypatch.setattr(pretrain, "loaders", lambda *what: given.extend(what) or loaders(*what))
     pretrain.run("encoder", settings)
     _, about = saved.load(tmp_path / "models/encoder.safetensors", "classifier")
     assert about["classes"] == 4
+    rgb = torch.rand(4, 3, 16, 16)
+    seen, turns = given[2](rgb, torch.zeros(4, dtype=torch.int64))
+    assert turns.tolist() == [0, 1, 2, 3]
+    for turn, lightness in enumerate(seen):
+        torch.testing.assert_close(lightness[None], rgb_to_l(rgb[[turn]].rot90(turn, (2, 3))))
 
 
 def test_an_encoder_of_nothing_has_random_weights_and_no_accuracy(settings, tmp_path):

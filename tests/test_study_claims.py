@@ -40,15 +40,17 @@ def test_an_answer_begins_with_how_many_comparisons_are_clear():
     brings = "What does a pretrained encoder bring?"
     assert in_short(by_encoder(**skills), parts)[brings] == (
         "Compared with random weights of the same network, pretraining brings skill in 2 of 2 comparisons (0.050 to "
-        "0.100). For cifar10, vgg8 is best pretrained on cifar10 (the same)."
+        "0.100). For cifar10 with 8,000 pictures, vgg8 is best pretrained on cifar10 (the same). With fewer pictures "
+        "it brings more in 0 of 2 comparisons, and less in 0."
     )
     more = {"encoders": part(("none", "1", "cifar10-imagenette", "cifar10-stl10"))}
     lacking = in_short(lambda run: skills.get(run.params.roles().encoder), more)
-    assert lacking[brings].endswith("vgg8 is best pretrained on cifar10 (the same), of those that are measured.")
+    assert "vgg8 is best pretrained on cifar10 (the same), of those compared so far." in lacking[brings]
     alike = in_short(by_encoder(**skills | {"cifar10": 0.05, "imagenette": 0.05}), parts)[brings]
     assert alike == (
         "Compared with random weights of the same network, pretraining brings skill in 0 of 2 comparisons, and costs "
-        "some in 2. For cifar10, it is not clear on what vgg8 is best pretrained."
+        "some in 2. For cifar10 with 8,000 pictures, it is not clear on what vgg8 is best pretrained. With fewer "
+        "pictures it brings more in 0 of 2 comparisons, and less in 0."
     )
 
 
@@ -137,6 +139,10 @@ def test_an_encoder_is_also_compared_with_random_weights_that_learn_at_a_better_
     assert " brings 0.050 (0.04" in own
     assert own.endswith(" of the U-Net's skill, 0.200 instead of 0.150.")
     assert said(skill(better=0.09), parts, kind="encoder or none") == [plain]  # that rate is no better for them
+    best_rate = "the rate that is best for them, pretraining brings skill in 1 of 1 comparison (0.050)"
+    assert best_rate in in_short(skill(better=0.15), parts)["What does a pretrained encoder bring?"]
+    best_rate = "the rate that is best for them, pretraining brings skill in 1 of 1 comparison (0.100)"
+    assert best_rate in in_short(skill(better=0.09), parts)["What does a pretrained encoder bring?"]
     parts["rates"]["settings"] = {"wide": fast | {"unet.dropout": 0.1}}
     assert said(skill(better=0.15), parts, kind="encoder or none") == [plain]  # not the rate alone
 
@@ -154,7 +160,13 @@ def test_no_difference_is_claimed_that_the_seeds_could_have_made():
     (first, *_) = said(skill, kind="encoder or none")
     assert "makes no clear difference: 0.040 (−0.0" in first
     (lucky, *_) = said(skill, seeds=[0], kind="encoder or none")
-    assert "brings 0.080" in lucky  # one seed cannot know
+    assert "brings 0.080" in lucky  # one seed alone cannot know
+    _, lucky = said(
+        lambda run: None if run.params.seed and run.params.images == 8000 else skill(run),
+        {"few": part(images=(500,)), "many": part(images=(8000,))},
+        kind="encoder or none",
+    )
+    assert "8,000 pictures: vgg8 pretrained on cifar10 (the same) makes no clear difference: 0.080 (−0.0" in lucky
 
 
 def test_nothing_is_said_of_an_encoder_without_a_run_that_has_none():
@@ -165,7 +177,7 @@ def test_the_best_encoder_is_named_and_whether_it_is_clearly_ahead():
     parts = {"stl10": part(("2", "2-high"), (8000,), alike=LITE)}
     (ahead,) = said(by_encoder(cifar10=0.2, imagenet=0.3), parts, kind="encoder or other")
     assert "efficientnet_lite0 pretrained on imagenet (higher resolution) is ahead of efficientnet_lite0 " in ahead
-    assert ahead.endswith(" cifar10 (lower resolution): by 0.100 (0.095 to 0.106) of skill.")
+    assert ahead.endswith(" cifar10 (lower resolution): by 0.100 (0.094 to 0.106) of skill.")
     (close,) = said(by_encoder(cifar10=0.201, imagenet=0.2), parts, kind="encoder or other")
     assert "pretrained on cifar10 (lower resolution) is not clearly ahead of efficientnet_lite0" in close
     assert ": by 0.001 (−0.0" in close
@@ -182,6 +194,45 @@ def test_which_encoder_is_ahead_is_said_by_the_seeds_that_both_have():
     (sentence,) = said(skill, {"stl10": part(("2", "2-high"), (8000,), alike=LITE)}, kind="encoder or other")
     assert ": efficientnet_lite0 pretrained on imagenet (higher resolution) is ahead of efficientnet_lite0 " in sentence
     assert ": by 0.010 (0.0" in sentence
+
+
+def test_the_best_encoder_is_one_that_can_be_compared_with_the_others():
+    parts = {"encoders": part(("1", "cifar10-imagenette", "cifar10-stl10"), (500,))}
+    skills = {"cifar10": 0.2, "imagenette": 0.15, "stl10": 0.201}
+
+    def apart(run):  # has no seed in common with the others
+        encoder = run.params.roles().encoder
+        return skills[encoder] if (encoder == "stl10") == (run.params.seed == 1) else None
+
+    (sentence,) = said(apart, parts, kind="encoder or other")
+    assert "pretrained on cifar10 (the same) is ahead of vgg8 pretrained on imagenette" in sentence
+    short = in_short(apart, parts)["What does a pretrained encoder bring?"]
+    assert "best pretrained on cifar10 (the same), of those compared so far." in short
+
+
+def test_for_few_pictures_another_encoder_may_be_the_best():
+    parts = {"a": part(("1", "cifar10-imagenette"), (500,)), "b": part(("1", "cifar10-imagenette"), (8000,))}
+
+    def skill(run):
+        return 0.2 if (run.params.roles().encoder == "cifar10") == (run.params.images == 500) else 0.1
+
+    short = in_short(skill, parts)["What does a pretrained encoder bring?"]
+    assert "For cifar10 with 500 pictures, vgg8 is best pretrained on cifar10 (the same)." in short
+    assert "For cifar10 with 8,000 pictures, vgg8 is best pretrained on imagenette (higher resolution)." in short
+
+
+def test_settings_are_compared_with_as_many_pictures():
+    frozen = {"unet.encoder_learning_rate": 0}
+    base = study({"a": part(("1",), plain={}, frozen=frozen)})
+
+    def skill(run):
+        slow = not run.params.unet.encoder_learning_rate
+        return None if slow and run.params.images == 8000 else 0.1 + 0.1 * (run.params.images == 8000)
+
+    table = Table(studies.gathered(base, skill, gan=False))
+    (claim,) = claims.all_claims(table)
+    assert claim.sentence.startswith("On cifar10 with 500 pictures")
+    assert {cell.images for cell in table.comparable("a")} == {500}
 
 
 @pytest.mark.parametrize(
@@ -272,6 +323,7 @@ def test_a_number_has_a_minus_only_where_it_shows_that_it_is_below_0(value, text
         ((28.64, 28.3, 29.0), ("28.6", "28.3", "29.0")),
         ((0.1731, 0.159, 0.185), ("0.173", "0.159", "0.185")),
         ((1234.5, 1200, 1300), ("1234", "1200", "1300")),
+        ((0.0013, 0.0002, 0.0024), ("0.0013", "0.0002", "0.0024")),  # clearly above 0
     ],
 )
 def test_a_figure_has_as_many_digits_as_its_interval(ends, texts):

@@ -11,15 +11,13 @@ from pipeline.study.elements import WHO, Grid, Picture, compared, url
 from pipeline.study.intervals import Interval
 
 QUESTIONS = {  # and the kinds of claims that answer them
-    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other"),
+    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other", "few or many"),
     "What do other settings bring?": ("settings",),
     "What does the GAN bring?": ("gan",),
 }
 
 
-BESIDE = {  # what claims are against → with what an encoder, or a GAN, is compared
-    "none": "random weights of the same network",
-    "none, at its own rate": "random weights at the rate that is best for them",
+BESIDE = {  # what claims are against → with what a GAN is compared
     "unet": "the U-Net",
     "unet_gain": "the U-Net × gain",
 }
@@ -59,9 +57,10 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
 
 def in_short(table: Table, said: Sequence[Claim]) -> str:
     """How many of the claims on encoders, and on GANs, are clear; nothing, if there are no others."""
-    sentences = [*_help(said), *_best(table, said), *_lively(said)]
-    if sentences and 0 < (single := sum(claim.seeds == 1 for claim in said)) < len(said):
-        sentences.append(f"Of these {len(said)} comparisons, {single} {'has' if single == 1 else 'have'} one seed.")
+    sentences = [*_help(said), *_best(table, said), *_few(said), *_lively(said)]
+    if sentences and (single := sum(claim.seeds == 1 for claim in said)):
+        which = "All" if single == len(said) else f"{single} of"
+        sentences.append(f"{which} these {_comparisons(len(said))} {'has' if single == 1 else 'have'} one seed.")
     return " ".join(sentences)
 
 
@@ -76,10 +75,17 @@ def _against(said: Sequence[Claim], kind: str) -> dict[str, list[Claim]]:
 
 def _help(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps, compared with random weights."""
-    for against, compared_with_it in _against(said, "encoder or none").items():
-        brought = [claim.differences["unet.skill"] for claim in compared_with_it]
+    helping = [claim for claim in said if claim.kind == "encoder or none"]
+    comparisons = {
+        "random weights of the same network": [claim for claim in helping if claim.against == "none"],
+        "random weights at the rate that is best for them": [claim for claim in helping if claim.best_rate],
+    }
+    for beside, claims_on_it in comparisons.items():
+        brought = [claim.differences["unet.skill"] for claim in claims_on_it]
+        if not brought:
+            continue
         helps = [skill.value for skill in brought if skill.sign > 0]
-        sentence = f"Compared with {BESIDE[against]}, pretraining brings skill in {_of(len(helps), len(brought))}"
+        sentence = f"Compared with {beside}, pretraining brings skill in {_of(len(helps), len(brought))}"
         if helps:
             sentence += f" ({' to '.join(dict.fromkeys(map(claims.number, (min(helps), max(helps)))))})"
         if costs := sum(skill.sign < 0 for skill in brought):
@@ -88,24 +94,36 @@ def _help(said: Sequence[Claim]) -> Iterator[str]:
 
 
 def _best(table: Table, said: Sequence[Claim]) -> Iterator[str]:
-    """On what each network is best pretrained for each target."""
-    groups: dict[tuple[str, str], list[Claim]] = {}
+    """On what each network is best pretrained for each target and number of pictures."""
+    groups: dict[tuple[str, int, str], list[Claim]] = {}
     for claim in said:
         if claim.kind == "encoder or other":
-            groups.setdefault((claim.cell.target, table.encoders[claim.cell].architecture), []).append(claim)
-    for (target, architecture), group in groups.items():
+            architecture = table.encoders[claim.cell].architecture
+            groups.setdefault((claim.cell.target, claim.cell.images, architecture), []).append(claim)
+    for (target, images, architecture), group in groups.items():
         ahead = {claim.cell.encoder for claim in group}
+        where = f"For {target} with {claims.count(images)}"
         if len(ahead) == 1 and all(claim.differences["unet.skill"].sign > 0 for claim in group):
-            measured = "" if all(_is_whole(table, claim.cell) for claim in group) else ", of those that are measured"
-            yield f"For {target}, {architecture} is best pretrained on {table.encoders[group[0].cell].knows}{measured}."
+            compared_with = {claim.against for claim in group}
+            lacks = any(_beside(table, claim.cell) - compared_with for claim in group)
+            known = table.encoders[group[0].cell].knows
+            yield f"{where}, {architecture} is best pretrained on {known}{', of those compared so far' * lacks}."
         else:
-            yield f"For {target}, it is not clear on what {architecture} is best pretrained."
+            yield f"{where}, it is not clear on what {architecture} is best pretrained."
 
 
-def _is_whole(table: Table, cell: Cell) -> bool:
-    """Whether each pretrained encoder that the study has beside that of a cell is measured."""
+def _beside(table: Table, cell: Cell) -> set[str]:
+    """The pretrained encoders that the study has beside that of a cell, and that can be compared with it."""
     beside = table.select(part=cell.part, setting=cell.setting, target=cell.target, images=cell.images)
-    return all(table.runs[one] for one in beside if one.encoder != "none" and table.alike(one, cell))
+    return {one.encoder for one in beside if table.alike(one, cell)} - {"none", cell.encoder}
+
+
+def _few(said: Sequence[Claim]) -> Iterator[str]:
+    """Whether pretraining helps more where there are fewer pictures."""
+    signs = [claim.differences["unet.skill"].sign for claim in said if claim.kind == "few or many"]
+    if signs:
+        more, less = signs.count(1), signs.count(-1)
+        yield f"With fewer pictures it brings more in {_of(more, len(signs))}, and less in {less}."
 
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:
@@ -122,7 +140,11 @@ def _lively(said: Sequence[Claim]) -> Iterator[str]:
 
 
 def _of(part: int, whole: int) -> str:
-    return f"{part} of {whole} comparison{'s' * (whole != 1)}"
+    return f"{part} of {_comparisons(whole)}"
+
+
+def _comparisons(number: int) -> str:
+    return f"{number} comparison{'s' * (number != 1)}"
 
 
 def _brought(table: Table) -> list[Picture]:
@@ -132,7 +154,8 @@ def _brought(table: Table) -> list[Picture]:
         without = cell._replace(encoder="none")
         if cell.setting != table.first_setting(cell.part) or cell == without or not table.alike(cell, without):
             continue
-        for beside, note in ((without, ""), (table.own_rate(without), ",\nat their own rate")):
+        own = table.own_rate(without)
+        for beside, note in ((without, ""), (own if own != without else None, ",\nat their own rate")):
             if beside and (brought := table.difference(cell, beside, *claims.SKILL)):
                 row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}{note}", {})
                 row.setdefault(", ".join(table.encoders[cell]), brought)

@@ -88,11 +88,8 @@ class Table:
     def mean(self, cell: Cell, who: str, metric: str, seeds: Container[int] | None = None) -> Interval | None:
         """A figure's mean over the seeds of a cell, or over those that are given."""
         figures = self.figures(cell, who, metric)
-        figures = {seed: figure for seed, figure in figures.items() if seeds is None or seed in seeds}
-        if not figures:
-            return None
-        found = intervals.mean(figures)
-        return found._replace(low=max(0, found.low)) if metric in DISTANCES and MINUS not in who else found
+        found = intervals.mean({seed: one for seed, one in figures.items() if seeds is None or seed in seeds})
+        return found._replace(low=max(0, found.low)) if found and metric in DISTANCES and MINUS not in who else found
 
     def together(self, columns: Sequence[tuple[Cell, str]], metric: str) -> list[Interval | None]:
         """A figure's mean in each of several columns, which are to be compared: a cell, and who painted.
@@ -109,7 +106,11 @@ class Table:
         return [self.mean(cell, who, metric, shared) for cell, who in columns]
 
     def difference(self, first: Cell, second: Cell, who: str, metric: str) -> Interval | None:
-        """A figure of the first cell less that of the second, over the seeds that both have.
+        """The mean of `less`, None if there is no seed that both have."""
+        return intervals.mean(self.less(first, second, who, metric))
+
+    def less(self, first: Cell, second: Cell, who: str, metric: str) -> dict[int, Figure]:
+        """A figure of the first cell less that of the second, by the seeds that both have.
 
         What a judge says counts only of seeds in which both had the same one: trained on another machine it is another.
         """
@@ -118,7 +119,7 @@ class Table:
             theirs = {
                 seed: one for seed, one in theirs.items() if self._judge(first, seed) == self._judge(second, seed)
             }
-        return intervals.difference(ours, theirs)
+        return intervals.less(ours, theirs)
 
     def _judge(self, cell: Cell, seed: int) -> str | None:
         """The digest of the judge of a run, None if there is no such run."""
@@ -140,22 +141,23 @@ class Table:
         return content | {"seed": 0, "gan": {}, "evaluate": {}, "pretrain": encoder}
 
     def own_rate(self, cell: Cell) -> Cell | None:
-        """Random weights like this cell's, in any part, that learn at another rate and come to more skill: the best.
+        """Random weights like this cell's, in any part, at the rate at which they come to most skill: maybe this one's.
 
         That is chosen by the test pictures, in favour of random weights.
 
-        None if no other rate was measured with one of its seeds, or none does better, or it is frozen.
+        None if no other rate was measured with one of its seeds, or it is frozen.
         """
         if not self.encoder_rate(cell):
             return None
         alike = [
             other
             for other in self.select(target=cell.target, encoder=cell.encoder, images=cell.images)
-            if self.encoder_rate(other) and self._but_for_rate(other) == self._but_for_rate(cell)
+            if self.encoder_rate(other) not in (0, self.encoder_rate(cell))
+            and self._but_for_rate(other) == self._but_for_rate(cell)
         ]
         gains = {other: gain.value for other in alike if (gain := self.difference(other, cell, "unet", "skill"))}
-        best = max(gains, key=lambda other: gains[other], default=cell)
-        return best if gains.get(best, 0) > 0 else None
+        best = max(gains, key=lambda other: gains[other], default=None)
+        return best if best is None or gains[best] > 0 else cell
 
     def encoder_rate(self, cell: Cell) -> float:
         """At what rate the encoder of a cell learns; 0 if it does not, or nothing of the cell was measured."""
@@ -193,6 +195,20 @@ class Table:
             for cell in self.select(part=part)
             if cell.images == self.most(part=part, setting=cell.setting, target=cell.target)
         ]
+
+    def comparable(self, part: str) -> list[Cell]:
+        """Cells of each setting with as many pictures, of each target and encoder: with as many as most settings have.
+
+        If several numbers of pictures have as many settings, the largest.
+        """
+        settings: dict[tuple[str, str], dict[int, set[str]]] = {}
+        for cell in self.select(part=part):
+            numbers = settings.setdefault((cell.target, cell.encoder), {})
+            numbers.setdefault(cell.images, set()).update({cell.setting} if self.runs[cell] else ())
+        chosen = {
+            pair: max(numbers, key=lambda images: (len(numbers[images]), images)) for pair, numbers in settings.items()
+        }
+        return [cell for cell in self.select(part=part) if cell.images == chosen[cell.target, cell.encoder]]
 
 
 def _encoder(whole: Params) -> Encoder:

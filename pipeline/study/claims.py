@@ -4,14 +4,15 @@ A difference is claimed if its interval is on one side of 0; else the sentence s
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from pipeline.study import intervals
 from pipeline.study.cells import Cell, Table
-from pipeline.study.intervals import Interval
+from pipeline.study.intervals import Figure, Interval
 
 SKILL = ("unet", "skill")
 PAINTED = {  # figures in words: if more, if less, and if neither is clear
@@ -23,8 +24,13 @@ PAINTED = {  # figures in words: if more, if less, and if neither is clear
         "pictures that are not clearly more or less like the real ones to the judge",
     ),
 }
+MOST_DIGITS = 6  # after the point
 BESIDES = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
+
+
+# Of a kind of claims, a figure, and a difference of it by seed: its mean, None if there is none.
+Weigh = Callable[[str, str, Mapping[int, Figure]], Interval | None]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Claim:
     against: with what that is compared.
     differences: name of a figure, as unet.skill → by how much it differs.
     sentence: what the page says.
+    best_rate: whether it is against random weights at the rate that is best for them, of several.
     """
 
     kind: str
@@ -43,6 +50,7 @@ class Claim:
     against: str
     differences: dict[str, Interval]
     sentence: str
+    best_rate: bool = False
 
     @property
     def seeds(self) -> int:
@@ -60,11 +68,27 @@ class Claim:
 
 
 def all_claims(table: Table) -> list[Claim]:
-    """All that can be said, in the order of the study."""
+    """All that can be said, in the order of the study.
+
+    A difference of one seed cannot tell how much another seed would change it. It is taken to be as much as those of
+    the same kind and figure change that have several seeds, in all parts together, each once.
+    """
+    found: defaultdict[tuple[str, str], dict[tuple[float, ...], Mapping[int, Figure]]] = defaultdict(dict)
+
+    def gather(kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
+        found[kind, figure][tuple(one.value for one in by_seed.values())] = by_seed
+        return intervals.mean(by_seed)
+
+    _claims(table, gather)
+    usual = {name: intervals.pooled(differences.values()) for name, differences in found.items()}
+    return _claims(table, lambda kind, figure, by_seed: intervals.mean(by_seed, usual[kind, figure]))
+
+
+def _claims(table: Table, weigh: Weigh) -> list[Claim]:
     found = []
     for part in table.values("part"):
         for rule in (_encoder_or_none, _encoder_or_other, _few_or_many, _settings, _gan):
-            found += rule(table, part)
+            found += rule(table, part, weigh)
     return found
 
 
@@ -77,38 +101,42 @@ def _groups(table: Table, part: str) -> list[tuple[str, str, int]]:
     ]
 
 
-def _encoder_or_none(table: Table, part: str) -> list[Claim]:
+def _encoder_or_none(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does each pretrained encoder bring, also beside random weights that learn at a better rate of their own?"""
     found = []
     for setting, target, images in _groups(table, part):
         without = Cell(part, setting, target, "none", images)
-        better = table.own_rate(without)
+        own = table.own_rate(without)
         for cell in table.select(part=part, setting=setting, target=target, images=images):
             if cell.encoder == "none" or not table.alike(cell, without):
                 continue
-            found += _brings(table, cell, without, against="none")
-            if better:
-                rates = f"at {table.encoder_rate(better):g}, not {table.encoder_rate(without):g}"
-                found += _brings(table, cell, better, "none, at its own rate", f", random weights learning {rates}")
+            found += _brings(table, weigh, cell, without, "none", best_rate=own == without)
+            if own and own != without:
+                rates = f"at {table.encoder_rate(own):g}, not {table.encoder_rate(without):g}"
+                condition = f", random weights learning {rates}"
+                found += _brings(table, weigh, cell, own, "none, at its own rate", condition, best_rate=True)
     return found
 
 
-def _brings(table: Table, cell: Cell, without: Cell, against: str, condition: str = "") -> list[Claim]:
+def _brings(
+    table: Table, weigh: Weigh, cell: Cell, without: Cell, against: str, condition: str = "", *, best_rate: bool
+) -> list[Claim]:
     """What a pretrained encoder brings beside one of random weights; nothing, if no seed has both."""
-    if not (brought := table.difference(cell, without, *SKILL)):
+    kind = "encoder or none"
+    if not (brought := weigh(kind, "unet.skill", table.less(cell, without, *SKILL))):
         return []
     verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
     sentence = (
         f"{where(table, cell)}{condition}: {table.encoders[cell]} {verb} {bracketed(brought)} "
         f"of the U-Net's skill, {_means(table, cell, without)}"
     )
-    others = {metric: table.difference(cell, without, "unet", metric) for metric in BESIDES}
+    others = {metric: weigh(kind, f"unet.{metric}", table.less(cell, without, "unet", metric)) for metric in BESIDES}
     # Of as many seeds, for an interval of fewer may lack their chance, and is the sooner clear.
     clear = {metric: other for metric, other in others.items() if other and other.sign and other.seeds == brought.seeds}
     if clear:
         sentence += f", with {listed([_said(metric, other) for metric, other in clear.items()])}"
     differences = {"unet.skill": brought} | {f"unet.{metric}": other for metric, other in clear.items()}
-    return [Claim("encoder or none", cell, against, differences, f"{sentence}.")]
+    return [Claim(kind, cell, against, differences, f"{sentence}.", best_rate)]
 
 
 def _means(table: Table, cell: Cell, without: Cell) -> str:
@@ -119,28 +147,38 @@ def _means(table: Table, cell: Cell, without: Cell) -> str:
     return " instead of ".join(map(number, values))
 
 
-def _encoder_or_other(table: Table, part: str) -> list[Claim]:
+def _encoder_or_other(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """Which pretrained encoder is the best, and is it clearly better than each of the others?"""
     found = []
     for setting, target, images in _groups(table, part):
         cells = table.select(part=part, setting=setting, target=target, images=images)
         known = [cell for cell in cells if cell.encoder != "none"]
         for architecture in dict.fromkeys(table.encoders[cell].architecture for cell in known):
-            found += _best_beside_others(
-                table, [cell for cell in known if table.encoders[cell].architecture == architecture]
-            )
+            alike = [cell for cell in known if table.encoders[cell].architecture == architecture]
+            found += _best_beside_others(table, weigh, alike)
     return found
 
 
-def _best_beside_others(table: Table, cells: Sequence[Cell]) -> list[Claim]:
-    """The best of some cells that differ in what their encoders were pretrained on, beside each of the others."""
-    means = {cell: mean for cell in cells if (mean := table.mean(cell, *SKILL))}
-    if not means:
+def _best_beside_others(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> list[Claim]:
+    """The best of some cells that differ in what their encoders were pretrained on, beside each of the others.
+
+    It is one of those that can be compared with most others, for they have a seed in common.
+    """
+    skills = {cell: table.figures(cell, *SKILL) for cell in cells}
+    places = {
+        cell: (
+            sum(not own.keys().isdisjoint(other) for other in skills.values()),
+            fmean(one.value for one in own.values()),
+        )
+        for cell, own in skills.items()
+        if own
+    }
+    if not places:
         return []
-    best = max(means, key=lambda cell: means[cell].value)
+    best = max(places, key=lambda cell: places[cell])
     found = []
-    for cell in means:
-        ahead = table.difference(best, cell, *SKILL) if cell != best else None
+    for cell in places:
+        ahead = weigh("encoder or other", "unet.skill", table.less(best, cell, *SKILL)) if cell != best else None
         if not ahead:
             continue
         first, second = best, cell
@@ -155,47 +193,52 @@ def _best_beside_others(table: Table, cells: Sequence[Cell]) -> list[Claim]:
     return found
 
 
-def _few_or_many(table: Table, part: str) -> list[Claim]:
+def _few_or_many(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """Does an encoder bring more where there are fewer pictures?"""
     found = []
-    for setting, target, most in _groups(table, part):
-        fewest = min(cell.images for cell in table.select(part=part, setting=setting, target=target))
+    for setting, target, _ in _groups(table, part):
         for encoder in table.values("encoder", part=part, setting=setting, target=target):
-            if encoder == "none" or fewest == most:
+            cells = table.select(part=part, setting=setting, target=target, encoder=encoder)
+            known = [cell for cell in cells if _brought(table, cell, cell._replace(encoder="none"))]
+            if encoder == "none" or len(known) < 2:
                 continue
-            few, many = (Cell(part, setting, target, encoder, images) for images in (fewest, most))
+            few, many = (pick(known, key=lambda cell: cell.images) for pick in (min, max))
             alike = [cell._replace(encoder="none") for cell in (few, many)]
             own = [table.own_rate(cell) or cell for cell in alike]
             for note, withouts in (("", alike), (", beside random weights at their own rate", own)):
                 pairs = zip((few, many), withouts, strict=True)
-                more = intervals.difference(*(_brought(table, cell, without) for cell, without in pairs))
+                with_few, with_many = (_brought(table, cell, without) for cell, without in pairs)
+                more = weigh("few or many", "unet.skill", intervals.less(with_few, with_many))
                 if not more or (note and own == alike):
                     continue
-                brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(most)}"
+                brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(many.images)}"
                 sentence = f"{where(table, few)}{note}: {brings}."
-                found.append(Claim("few or many", few, f"{most} pictures{note}", {"unet.skill": more}, sentence))
+                against = f"{many.images} pictures{note}"
+                found.append(Claim("few or many", few, against, {"unet.skill": more}, sentence))
     return found
 
 
-def _brought(table: Table, cell: Cell, without: Cell) -> dict[int, intervals.Figure]:
-    """What an encoder brings beside random weights, by seed."""
-    return intervals.less(table.figures(cell, *SKILL), table.figures(without, *SKILL))
+def _brought(table: Table, cell: Cell, without: Cell) -> dict[int, Figure]:
+    """What an encoder brings beside random weights of the same network, by seed."""
+    return table.less(cell, without, *SKILL) if table.alike(cell, without) else {}
 
 
-def _settings(table: Table, part: str) -> list[Claim]:
+def _settings(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does each setting bring the U-Net, and the GAN, beside the first one?"""
     first = table.first_setting(part)
     found = []
-    for cell in table.largest(part):
-        if cell.setting == first:
-            continue
+    for cell in table.comparable(part):
         base = cell._replace(setting=first)
-        brought = table.difference(cell, base, *SKILL)
+        if cell.setting == first or base not in table.runs:
+            continue
+        brought = weigh("settings", "unet.skill", table.less(cell, base, *SKILL))
         start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
         if brought and not table.same_unet(cell, base):
             sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
             found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
-        differences = {metric: table.difference(cell, base, "gan", metric) for metric in PAINTED}
+        differences = {
+            metric: weigh("settings", f"gan.{metric}", table.less(cell, base, "gan", metric)) for metric in PAINTED
+        }
         seeds = {difference.seeds for difference in differences.values() if difference}
         differences = {
             metric: difference
@@ -214,12 +257,15 @@ def _more_or_less(skill: Interval) -> str:
     return f"{bracketed(skill)} {'more' if skill.sign > 0 else 'less'} skill than"
 
 
-def _gan(table: Table, part: str) -> list[Claim]:
+def _gan(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
     found = []
     for cell in table.largest(part):
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
-            differences = {metric: table.mean(cell, f"gan_minus_{other}", metric) for metric in PAINTED}
+            differences = {
+                metric: weigh(f"gan or {other}", metric, table.figures(cell, f"gan_minus_{other}", metric))
+                for metric in PAINTED
+            }
             start = f"{where(table, cell)}, {table.encoders[cell]}: compared with {name}, the GAN"
             found += _gan_claim("gan", cell, other, differences, start)
     return found
@@ -271,11 +317,12 @@ def _digits(largest: float) -> int:
 
 
 def numbers(interval: Interval) -> tuple[str, str, str]:
-    """A figure and the ends of its interval, with as many digits, enough to tell the ends apart."""
+    """A figure and the ends of its interval, with as many digits, enough to tell the ends apart, and from 0."""
     ends = interval[:3]
     digits = _digits(max(map(abs, ends)))
-    if (width := interval.high - interval.low) > 0:
-        digits = max(digits, min(6, -math.floor(math.log10(width))))
+    for told in (interval.high - interval.low, *map(abs, interval[1:3])):
+        if told > 0:
+            digits = max(digits, min(MOST_DIGITS, -math.floor(math.log10(told))))
     value, low, high = (number(end, digits) for end in ends)
     return value, low, high
 

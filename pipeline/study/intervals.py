@@ -3,15 +3,16 @@
 Pictures are drawn as in a bootstrap: each draw takes the same pictures for all runs that were measured on them, so that
 what is compared is compared on the same pictures. Seeds are too few for that: three of them, drawn with replacement,
 show about two thirds of their variance. In place of drawing seeds, each draw adds to the mean what Student's t says of
-a mean of so few, which takes them for normally distributed. With one seed an interval covers pictures alone.
+a mean of so few, which takes them for normally distributed. With one seed the interval of a figure covers pictures
+alone; a difference takes from others of its kind, which have several seeds, how much another seed may change it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import norm, t
 
 DRAWS, BLOCK = 2000, 50  # in all, and at a time
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
@@ -35,6 +36,13 @@ class Interval(NamedTuple):
         return Interval(-self.value, -self.high, -self.low, self.seeds)
 
 
+class Spread(NamedTuple):
+    """How much figures change from seed to seed: a standard deviation, and its degrees of freedom."""
+
+    deviation: float
+    freedom: int
+
+
 class Figure(NamedTuple):
     """A figure of one run: what it is, and what other pictures would have made of it, (DRAWS,)."""
 
@@ -50,7 +58,7 @@ def generator(*names: object) -> np.random.Generator:
 def from_interval(value: float, low: float, high: float, *names: object) -> Figure:
     """A figure of which only its own interval is known; the names say of which run, and which figure, it is."""
     spread = (high - low) / 2 / NORMAL
-    return Figure(value, value + spread * generator(*names).standard_normal(DRAWS))
+    return Figure(value, value + spread * norm.ppf(_shares(*names)))
 
 
 def counts(pictures: int, data: str) -> Iterator[np.ndarray]:
@@ -60,35 +68,41 @@ def counts(pictures: int, data: str) -> Iterator[np.ndarray]:
         yield random.multinomial(pictures, shares, BLOCK)
 
 
-def mean(by_seed: Mapping[int, Figure]) -> Interval:
-    """The mean of a figure over seeds."""
+def mean(by_seed: Mapping[int, Figure], usual: Spread | None = None) -> Interval | None:
+    """The mean of a figure over seeds, None if there are none.
+
+    Args:
+        by_seed: the figure with each seed.
+        usual: how much such figures change from seed to seed, for one of one seed, which cannot tell.
+    """
+    if not by_seed:
+        return None
     values = np.array([figure.value for figure in by_seed.values()])
     draws = np.mean([figure.draws for figure in by_seed.values()], axis=0)
-    return _interval(values, draws)
+    seeds, noise = len(values), draws - np.median(draws)
+    if spread := pooled([by_seed]) or usual:
+        noise = noise + spread.deviation / np.sqrt(seeds) * t.ppf(_shares("seeds", seeds), spread.freedom)
+    low, high = np.percentile(values.mean() + noise, (2.5, 97.5))
+    return Interval(float(values.mean()), float(low), float(high), seeds)
 
 
-def difference(first: Mapping[int, Figure], second: Mapping[int, Figure]) -> Interval | None:
-    """The first less the second, over the seeds that both have; None if there are none."""
-    seeds = [seed for seed in first if seed in second]
-    return mean({seed: _less(first[seed], second[seed]) for seed in seeds}) if seeds else None
-
-
-def _less(first: Figure, second: Figure) -> Figure:
-    return Figure(first.value - second.value, first.draws - second.draws)
+def pooled(figures: Iterable[Mapping[int, Figure]]) -> Spread | None:
+    """How much figures of one kind change from seed to seed, of those with several seeds; None if there are none."""
+    several = [np.array([one.value for one in by_seed.values()]) for by_seed in figures if len(by_seed) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    squares = sum(((values - values.mean()) ** 2).sum() for values in several)
+    return Spread(float(np.sqrt(squares / freedom)), freedom) if freedom else None
 
 
 def less(first: Mapping[int, Figure], second: Mapping[int, Figure]) -> dict[int, Figure]:
-    """The first less the second, seed by seed, for differences of differences."""
-    return {seed: _less(first[seed], second[seed]) for seed in first if seed in second}
+    """The first less the second, seed by seed, of the seeds that both have."""
+    return {
+        seed: Figure(one.value - second[seed].value, one.draws - second[seed].draws)
+        for seed, one in first.items()
+        if seed in second
+    }
 
 
-def _interval(values: np.ndarray, draws: np.ndarray) -> Interval:
-    """Of a mean of values, one a seed, and of what the pictures make of it, (DRAWS,)."""
-    middle, seeds = values.mean(), len(values)
-    noise = draws - np.median(draws)
-    if seeds > 1:
-        spread = values.std(ddof=1) / np.sqrt(seeds)
-        shares = (generator("seeds", seeds).permutation(len(draws)) + 0.5) / len(draws)  # drawn evenly, not at random
-        noise = noise + spread * t.ppf(shares, seeds - 1)
-    low, high = np.percentile(middle + noise, (2.5, 97.5))
-    return Interval(float(middle), float(low), float(high), seeds)
+def _shares(*names: object) -> np.ndarray:
+    """Places in a distribution, (DRAWS,) in (0, 1), evenly spread, in an order that is the same for the same names."""
+    return (generator(*names).permutation(DRAWS) + 0.5) / DRAWS

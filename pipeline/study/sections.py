@@ -140,8 +140,8 @@ def _beside(table: Table, part: str) -> list[Picture]:
     """The U-Net's skill by setting, a row a target and encoder, where several are measured."""
     rows: dict[str, dict[str, Interval]] = {}
     first: dict[str, Cell] = {}
-    for cell in table.largest(part):
-        name = f"{cell.target}\n{table.encoders[cell].knows}"
+    for cell in table.comparable(part):
+        name = f"{cell.target}, {cell.images:,}\n{table.encoders[cell].knows}"
         value = table.mean(cell, *claims.SKILL)
         if value and not (name in first and table.same_unet(first[name], cell)):
             first.setdefault(name, cell)
@@ -150,7 +150,12 @@ def _beside(table: Table, part: str) -> list[Picture]:
     if not rows:
         return []
     drawn = charts.dots(rows, "the U-Net's skill on the test pictures")
-    return [Picture(url(drawn, "svg+xml"), "Settings beside each other; below a target what its encoder knows.")]
+    return [
+        Picture(
+            url(drawn, "svg+xml"),
+            "Settings beside each other; behind a target the number of pictures, below it what its encoder knows.",
+        )
+    ]
 
 
 def _colourisers(table: Table, cell: Cell) -> Grid:
