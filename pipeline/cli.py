@@ -198,14 +198,21 @@ def colourise(
     from pipeline.colouring import colourise_files
 
     how = colourise_files.How(model, size, strength, device, compared=compare, force=force, damaged=damaged)
-    if Path("-") not in photos:
-        colourise_files.run(photos, out, how)
-    elif len(photos) > 1 or out or compare:
+    if Path("-") in photos and (len(photos) > 1 or out or compare):
         raise PipelineError(
             "-: given beside others or with --out or --compare, allowed: alone, one stream into the other"
         )
-    else:
-        colourise_files.pipe(sys.stdin.buffer, sys.stdout.buffer, how)
+    try:
+        if Path("-") in photos:
+            colourise_files.pipe(sys.stdin.buffer, sys.stdout.buffer, how)
+        else:
+            colourise_files.run(photos, out, how)
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise PipelineError(
+                "colourise: out of memory; end other programs, and run the same command again"
+            ) from None
+        raise
 
 
 @app.command()

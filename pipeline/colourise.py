@@ -23,6 +23,8 @@ VERSION = "3"  # of how photographs are painted; to be raised whenever the same 
 # Pixels of the shorter side of what the network sees. Trained on 32×32 pictures, U-Net and GAN have the most skill on
 # the photographs in datasets/photos.py when these are shrunk to 48 to 64 pixels; above 100 the GAN's colours go wild.
 SIZE = 64
+LARGEST = 1024  # size that is allowed
+STRONGEST = 2  # strength that is allowed
 LONGEST = 4  # times that is the longer side, at most: panoramas are seen smaller
 STRIP = 1 << 15  # pixels that are coloured at full resolution at a time: few enough for a processor's cache
 LOUDEST = 10  # times 110 of Lab's units, of which sRGB has less than one: more is no colour but a fault
@@ -42,10 +44,17 @@ class Colouriser:
         size: pixels of the shorter side of what the network sees, by default `SIZE`. Near the size of the pictures that
             it was trained on, it knows best what it sees; more makes finer colours. Smaller photographs are seen as
             they are. To a network that has a shape of its own, all are shown in that shape, and size says nothing.
-        strength: what chroma is multiplied by: 0 is grey, 1 is as the network has it.
+        strength: what chroma is multiplied by: 0 is grey, 1 is as the network has it, 2 is the most.
+
+    Raises:
+        PipelineError: size or strength is not allowed.
     """
 
     def __init__(self, network: Network | Paint, size: int | None = None, strength: float = 1):
+        if not (size is None or (isinstance(size, int | np.integer) and 0 < size <= LARGEST)):
+            raise PipelineError(f"size: given {size!r}, allowed: a whole number of pixels from 1 to {LARGEST}")
+        if not (isinstance(strength, int | float | np.number) and 0 <= strength <= STRONGEST):
+            raise PipelineError(f"strength: given {strength!r}, allowed: a number from 0 to {STRONGEST}")
         self.network = network if isinstance(network, Network) else Network(network)
         self.size = min(self.network.shape) if self.network.shape else size or SIZE
         self.strength = strength

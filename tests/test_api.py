@@ -140,6 +140,10 @@ def test_a_parameter_that_is_none_is_refused(site, painter, parameters, said):
     assert painter.visitors == []
 
 
+MULTIPART = "multipart/form-data; boundary=x"
+UNREADABLE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\nabc\r\n--x--\r\n'
+
+
 def test_a_form_without_one_photograph_is_refused(site, painter):
     file = ("photo.jpg", encoded())
     for status, said, form in (
@@ -149,6 +153,11 @@ def test_a_form_without_one_photograph_is_refused(site, painter):
         (400, "Too many files", {"files": [("file", file), ("file", file)]}),
         (400, "", {"content": b"--x", "headers": {"content-type": "multipart/form-data; boundary=x"}}),
         (400, "", {"content": b"--x", "headers": {"content-type": "multipart/form-data"}}),
+        (
+            400,
+            "a form in UTF-8",
+            {"content": UNREADABLE, "headers": {"content-type": f"{MULTIPART}; charset=undefined"}},
+        ),
     ):
         answered, line = refused(site.client.post(COLOURISE, **form))
         assert (answered, said in line) == (status, True), line

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
@@ -229,6 +230,45 @@ def test_pixels_that_are_no_squares_are_told(tmp_path):
     content[13:18] = struct.pack(">BHH", 0, 10, 11)
     path.write_bytes(content)
     assert result(path, "JPEG")[1] == ["left out: the shape of its pixels, which are no squares"]
+
+
+def test_line_breaks_and_tabs_in_xmp_are_kept(tmp_path):
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" '
+        'photoshop:Instructions="one&#10;two&#9;three&#13;"/></rdf:RDF></x:xmpmeta>'
+    )
+    target, told = result(source(tmp_path / "a.png", "PNG", packet=packet.encode()), "PNG")
+    with Image.open(target) as picture:
+        root = ElementTree.fromstring(picture.text["XML:com.adobe.xmp"])
+    said = [one.get("{http://ns.adobe.com/photoshop/1.0/}Instructions") for one in root.iter()]
+    assert ("one\ntwo\tthree\r" in said, told) == (True, [])
+
+
+def test_what_a_jpeg_has_besides_is_told(tmp_path):
+    path = source(tmp_path / "a.jpg", "JPEG")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0\0\0\x20ftypmp42" + b"moov\0\0\0\x6cmvhd")
+    assert result(path, "JPEG")[1] == ["left out: the film in it (of JPEG not read)"]
+    path.write_bytes(whole[:2] + b"\xff\xeb\0\x0cJP\0\1\0\0\0\1jumb"[:14] + whole[2:])
+    assert result(path, "JPEG")[1] == ["left out: JUMBF, such as content credentials (of JPEG not read)"]
+
+
+def test_metadata_in_texts_of_a_png_are_told_where_they_are_not_read(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type APP1", "\ngeneric\n  4\n00000000\n")
+    path = source(tmp_path / "a.png", "PNG", pnginfo=info)
+    assert result(path, "PNG")[1] == ["left out: the text Raw profile type APP1 (not read)"]
+
+
+@pytest.mark.parametrize(("kind", "side"), [("JPEG", 65_501), ("WEBP", 16_384)])
+def test_a_picture_too_long_for_its_format_becomes_a_png(tmp_path, kind, side):
+    for length, written in ((side, "PNG"), (side - 1, kind)):
+        path = source(tmp_path / "a.png", "PNG", size=(length, 1))
+        assert writing.fit(kind, reading.read(path)) == written
+        target, _ = result(path, kind)
+        with Image.open(target) as picture:
+            assert (picture.format, picture.size) == (written, (length, 1))
 
 
 def test_comments_are_kept(tmp_path):

@@ -35,6 +35,22 @@ def colouriser(network=tint, **options):
     return Colouriser(network, **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("strength", float("nan")),
+        ("strength", float("inf")),
+        ("strength", -1),
+        ("size", -5),
+        ("size", "64"),
+        ("size", 0),
+    ],
+)
+def test_a_size_or_a_strength_that_cannot_be_is_refused(name, value):
+    with pytest.raises(PipelineError, match=f"^{name}: given .*, allowed: "):
+        colouriser(**{name: value})
+
+
 def to_l_ab(picture):
     """L (1, H, W) and ab (2, H, W)."""
     l, ab = rgb_to_l_ab(bytes_to_rgb(np.array(picture)[None]))  # noqa: E741

@@ -510,7 +510,7 @@ def test_whatever_its_name_each_photograph_becomes_a_result(names):
         colourise_files.colour_all(plan, painter, tally, force=False)
         assert (len(tally.written), tally.failed) == (len(names), 0)
         assert {path.name for path in out.glob("*")} == names
-        assert tally.summary(out, 0).isprintable()
+        assert tally.summary(out, 0, 0).isprintable()
         assert errors.getvalue().replace("\n", "").isprintable()
 
 

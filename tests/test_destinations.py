@@ -122,6 +122,25 @@ def test_results_are_no_photographs_unless_they_are_named_in_whatever_order():
     assert planned.results == {Path("a/coloured/x.png").absolute()}
 
 
+def test_photographs_among_the_results_are_passed_over_and_not_called_results():
+    save("a/x.png")
+    save("a/1990/y.png")
+    result("a/1990/z.png")
+    planned = plan([Path("a")], Path("a/1990"))
+    assert planned.targets == {Path("a/x.png"): Path("a/1990/x.png")}
+    assert planned.inside == {Path("a/1990/y.png").absolute()}
+    assert planned.results == {Path("a/1990/z.png").absolute()}
+
+
+def test_a_folder_behind_links_that_lead_in_a_circle_is_refused_in_one_line():
+    save("a/x.png")
+    Path("circle").symlink_to("circle")
+    planned = plan([Path("a")], Path("circle/out"))
+    with pytest.raises(PipelineError) as refused:
+        make(*planned.folders)
+    assert "\n" not in str(refused.value)
+
+
 def test_no_photograph_is_replaced_be_it_by_the_result_of_another():
     save("a/x.png")
     save("out/a/x.png")

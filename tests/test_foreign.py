@@ -1,5 +1,6 @@
 """Other people's models: those that are known by their signature, and files that are hostile."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,15 @@ def test_more_memory_than_there_is_ends_in_one_line(tmp_path):
         Colouriser.load(save(tmp_path, content))(Image.new("L", (50, 40), 99))
 
     assert str(tmp_path / "model.onnx") in refusal(colour)
+
+
+def test_names_that_are_no_utf_8_are_refused_in_one_line_and_a_folder_may_have_one(tmp_path):
+    content = ddcolor()
+    save(tmp_path, content.replace(b"output", b"outp\xfft"))
+    assert "names in it are no UTF-8" in refusal(inference.load, tmp_path / "model.onnx")
+    folder = tmp_path / os.fsdecode(b"F\xfcr")
+    folder.mkdir()
+    assert inference.load(save(folder, content)).shape == (48, 64)
 
 
 def test_onnx_runtime_keeps_quiet(tmp_path, capfd):

@@ -79,8 +79,8 @@ class Tally:
         where = done if self.total else " before the first photograph"
         return f"colourise: stopped{where}; run the same command again to go on"
 
-    def summary(self, out: str, results: int) -> str:
-        """What was done, in a line; where it lies; and how many files were results already."""
+    def summary(self, out: str, results: int, inside: int) -> str:
+        """What was done, in a line; where it lies; and how many files were results already, or lie among them."""
         several, anew = len(self.written) != 1, sum(result.anew for result in self.written)
         parts = [f"written: {f'{len(self.written)} photographs in {out}' if several else self.written[0].target}"]
         if anew:
@@ -89,6 +89,8 @@ class Tally:
             parts.append(f"left as they were: {len(self.left)} that {out} has already")
         if results:
             parts.append(f"passed over: {results} that are results; name one, not its folder, to have it coloured")
+        if inside:
+            parts.append(f"passed over: {inside} that {'lies' if inside == 1 else 'lie'} in {out}, but are no results")
         return printable("; ".join(parts))
 
 
@@ -135,7 +137,8 @@ def run(photos: Sequence[Path], out: Path | None, how: How) -> None:
             plan.failed.update(destinations.tell_apart(plan.targets, folder))
         colour_all(plan, painter, tally, how.force, how.damaged)
     places = ", ".join(str(folder) for folder in sorted(plan.folders))
-    print(f"{tally.summary(places, len(plan.results))}; in {time.monotonic() - began:.1f} s, {painter.told}")
+    summary = tally.summary(places, len(plan.results), len(plan.inside))
+    print(f"{summary}; in {time.monotonic() - began:.1f} s, {painter.told}")
     if tally.failed:
         raise PipelineError(f"{tally.failed} of {tally.total} failed, for the reasons above")
 

@@ -1,5 +1,6 @@
 """Where the results of colouring go: never over a photograph or one another."""
 
+import os
 import stat
 import tempfile
 import unicodedata
@@ -31,12 +32,14 @@ class Plan(NamedTuple):
     targets: the file of each → the file to write.
     failed: files that cannot be photographs → the reason.
     results: what is passed over, for it was coloured already.
+    inside: what is passed over, for it lies where the results will.
     folders: in which all of it will lie.
     """
 
     targets: dict[Path, Path]
     failed: dict[Path, str]
     results: set[Path]
+    inside: set[Path]
     folders: set[Path]
 
 
@@ -82,12 +85,13 @@ def plan(photos: Sequence[Path], out: Path | None, suffix: str | None = None) ->
     Raises:
         PipelineError: there is no such photograph, a folder has none, one would be replaced, or two become one file.
     """
-    planned = Plan({}, {}, set(), {out} if out else set())
+    planned = Plan({}, {}, set(), set(), {out} if out else set())
     found, sources = defaultdict[Path, list[Found]](list), dict[Path, Path]()
     for photo in photos:
         for one in _find(photo, out, planned):
             found[_entry(one.source)].append(one)
     planned.results.difference_update(found)
+    planned.inside.difference_update(found)
     for one in sorted(max(places, key=lambda one: (len(one.place.parts), one)) for places in found.values()):
         place, source = one.place, one.source
         added = suffix or ("" if place.suffix.lower() in FORMATS else ".png")
@@ -112,7 +116,7 @@ def plan_one(photo: Path, target: Path) -> Plan:
     """
     if target.suffix.lower() not in FORMATS:
         raise PipelineError(f"--out {target}: given {target.suffix or 'no suffix'}, allowed: {', '.join(FORMATS)}")
-    planned = Plan({}, {}, set(), {target.parent})
+    planned = Plan({}, {}, set(), set(), {target.parent})
     for one in _find(photo, target.parent, planned):
         planned.targets[one.source] = target
     _spare(planned.targets)
@@ -155,17 +159,24 @@ def _find(photo: Path, out: Path | None, planned: Plan) -> Iterator[Found]:
     out = out or _beside(photo)
     if _same(out, photo):
         raise PipelineError(f"--out {out}: given the folder of the photographs; give another one, in it if you like")
-    (pictures, left_out), results = reading.find(photo), out.resolve()
-    inside = photo.resolve() in results.parents
+    (pictures, left_out), results = reading.find(photo), _real(out)
+    inside = _real(photo) in results.parents
     planned.failed.update((path, "may not be opened") for path in left_out.get(folders.LOCKED, ()))
     planned.failed.update((path, BROKEN) for path in left_out.get(folders.BROKEN, ()) if formats.is_called_so(path))
     if not pictures:
         raise PipelineError(f"{photo}: no pictures in this folder; give one with pictures, or a picture")
     for path in pictures:
-        if (inside and results in _entry(path).parents) or writing.made(path):
+        if writing.made(path):
             planned.results.add(_entry(path))
+        elif inside and results in _entry(path).parents:
+            planned.inside.add(_entry(path))
         else:
             yield Found(path.relative_to(photo), path, out)
+
+
+def _real(path: Path) -> Path:
+    """A path without links, which may lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _beside(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """The file of a model → a function of arrays. torch is imported for its own files alone: it takes seconds."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from pipeline import levels
 from pipeline.colour import AB_SCALE, l_to_grey
 from pipeline.model_files import metadata
-from pipeline.system.errors import PipelineError
+from pipeline.system.errors import PipelineError, ran_out_of_memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -122,7 +123,11 @@ def _load_safetensors(path: Path, device: str) -> Network:
 def _load_onnx(path: Path, device: str) -> Network:
     content = _read(path)
     session = _start(content, path, device)
-    about = session.get_modelmeta().custom_metadata_map
+    try:
+        about = session.get_modelmeta().custom_metadata_map
+        _ = [one.name for one in (*session.get_inputs(), *session.get_outputs())]
+    except UnicodeDecodeError:
+        raise metadata.not_a_model(path, "names in it are no UTF-8") from None
     if metadata.KEY not in about and [one.name for one in session.get_inputs()] != ["l"]:
         return _ddcolor(session, path, device)
     metadata.check_seal(content, path)
@@ -178,10 +183,8 @@ def _start(content: bytes, path: Path, device: str) -> "InferenceSession":
     options.log_severity_level = 4  # what is wrong is said once, by what is raised
     # Its threads would wait busily for the next picture, in the way of those that colour this one at full size.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Below a file there is nothing, so weights that are to be read from other files are not found.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(path.absolute() / "none")
-    )
+    # Below what is no folder there is nothing, so weights that are to be read from other files are not found.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     providers = list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
     try:
         session = onnxruntime.InferenceSession(content, options, providers, enable_fallback=0)
@@ -190,6 +193,8 @@ def _start(content: bytes, path: Path, device: str) -> "InferenceSession":
             raise PipelineError(
                 f"{path}: its weights are in another file; save all in one, as by onnx.save(onnx.load(…), …) in Python"
             ) from None
+        if ran_out_of_memory(error):
+            raise MemoryError from None
         if device != "cpu":
             raise _Unusable from None
         raise metadata.not_a_model(path, error) from None

@@ -24,13 +24,22 @@ LONGEST = 1 << 20  # letters of a PNG's text, of which a few bytes of a file may
 XMP_TEXT = "XML:com.adobe.xmp"
 XMP_NAMES = "xmp", XMP_TEXT  # what Pillow calls XMP
 PROFILES = "Raw profile type "  # what ImageMagick calls a PNG's texts that are metadata in hexadecimal
+UNREAD_PROFILES = "APP1", "xmp"  # EXIF data or XMP, which may contradict what the result says
 
-UNREAD = {  # what Pillow does not find in a file
-    "JPEG": (rb"http://ns\.adobe\.com/xmp/extension/\0", "what XMP says beyond 64 kB"),
-    "GIF": (rb"XMP DataXMP", "XMP"),
-    "JPEG2000": (rb"uuid\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac", "XMP"),
-    "HEIF": (rb"moov[\0-\xff]{4}mvhd", "the film in it"),
-    "PPM": (rb"\AP[1-6]\s+(\d+\s+)*#", "comments"),
+FILM = {rb"moov[\0-\xff]{4}mvhd": "the film in it"}
+UNREAD: dict[str, dict[bytes, str]] = {  # what Pillow does not find in a file
+    "JPEG": {
+        rb"http://ns\.adobe\.com/xmp/extension/\0": "what XMP says beyond 64 kB",
+        rb"\xff\xeb[\0-\xff]{2}JP": "JUMBF, such as content credentials",
+        **FILM,
+    },
+    "GIF": {rb"XMP DataXMP": "XMP"},
+    "JPEG2000": {
+        rb"uuid\xbe\x7a\xcf\xcb\x97\xa9\x42\xe8\x9c\x71\x99\x94\x91\xe3\xaf\xac": "XMP",
+        rb"uuidJpgTiffExif->JP2": "EXIF data",
+    },
+    "HEIF": FILM,
+    "PPM": {rb"\AP[1-6]\s+(\d+\s+)*#": "comments"},
 }
 
 
@@ -86,6 +95,7 @@ def look(picture: Image.Image, directory: Tags | None, size: tuple[int, int]) ->
         left_out += heif.left_out(picture.info)
     dpi, left = (None, []) if directory and X_RESOLUTION not in own else _resolution(picture)  # Pillow would say 1
     texts = _texts(picture)
+    left += [f"the text {PROFILES}{name} (not read)" for name in UNREAD_PROFILES if _text(picture, PROFILES + name)]
     left += [f"the text {key} ({len(text):,} characters)" for key, text in texts if len(text) > LONGEST]
     carried = Carried(
         exif=_corrected(found, size, turned) if found else None,
@@ -119,9 +129,9 @@ def unread(file: BinaryIO, kind: str) -> list[str]:
     """What a file of a format carries that is not looked at, and so left out, a line each."""
     if kind not in UNREAD:
         return []
-    pattern, name = UNREAD[kind]
     file.seek(0)
-    return [f"{name} (of {kind} not read)"] if re.search(pattern, file.read(HEAD if kind == "PPM" else -1)) else []
+    content = file.read(HEAD if kind == "PPM" else -1)
+    return [f"{name} (of {kind} not read)" for pattern, name in UNREAD[kind].items() if re.search(pattern, content)]
 
 
 def heal(picture: Image.Image) -> list[str]:
@@ -231,6 +241,6 @@ def _text(picture: Image.Image, keyword: str) -> bytes:
 
 def _texts(picture: Image.Image) -> tuple[tuple[str, str], ...]:
     """A PNG's texts, but for those that are EXIF data, a profile or XMP."""
-    elsewhere = {XMP_TEXT, *(PROFILES + name for name in ("exif", "APP1", "xmp", "icc", "icm"))}
+    elsewhere = {XMP_TEXT, *(PROFILES + name for name in ("exif", "icc", "icm", *UNREAD_PROFILES))}
     texts = getattr(picture, "text", {}) if picture.format == "PNG" else {}
     return tuple((key, value) for key, value in texts.items() if key not in elsewhere)

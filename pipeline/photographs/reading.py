@@ -94,6 +94,8 @@ def reason(error: Exception) -> str:
         return "not a picture"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory; give a smaller copy, or end other programs"
     page = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
     return page + (" ".join(str(error).split()) or type(error).__name__)
 

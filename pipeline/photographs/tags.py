@@ -6,6 +6,7 @@ Of a tag, its type and its bytes are kept, whatever they mean; but a directory w
 import io
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Union
 
@@ -67,7 +68,7 @@ def pages(file: BinaryIO) -> list[Tags]:
 
 
 def below(file: BinaryIO, found: Sequence[Tags], number: int) -> list[Tags]:
-    """The directories that a tag of others points to."""
+    """The directories that a tag of others points to, but for what is none."""
     reader, below = _Reader(file), []
     for page in found:
         tag = page.directory.get(number)
@@ -75,8 +76,10 @@ def below(file: BinaryIO, found: Sequence[Tags], number: int) -> list[Tags]:
             continue
         places = [tag.data[place : place + size] for place in range(0, len(tag.data), size)]
         for place in places[:MOST_BELOW]:
-            below.append(Tags(page.order, {}, []))
-            reader.fill(below[-1], Tag(tag.kind, place).number(page.order))
+            directory = Tags(page.order, {}, [])
+            with suppress(ValueError):
+                reader.fill(directory, Tag(tag.kind, place).number(page.order))
+                below.append(directory)
     return below
 
 

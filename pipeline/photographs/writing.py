@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,7 @@ NAMES = {
     "texts": "the texts of a PNG",
 }
 LONGEST = 0xFFFF - 64  # bytes of each that a JPEG can hold
+LARGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels of a side
 LENGTH = 0x0101  # the tag of a page's height
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"\0\0\0\0IEND\xaeB`\x82"}
 
@@ -51,7 +53,8 @@ def fit(kind: str, photograph: Photograph) -> str:
     if len(photograph.pages) > 1:
         moves = photograph.carried[0].duration is not None
         return "TIFF" if not moves else kind if kind in ("PNG", "WEBP") else "PNG"
-    return "PNG" if kind == "JPEG" and photograph.pages[0].alpha else kind
+    holds = max(photograph.pages[0].opaque.size) <= LARGEST.get(kind, sys.maxsize)
+    return "PNG" if not holds or (kind == "JPEG" and photograph.pages[0].alpha) else kind
 
 
 def save(

@@ -28,6 +28,7 @@ STALE: dict[str, set[str] | None] = {
     IPTC: {"DigitalSourceType"},
 }
 LONGEST = 1 << 20  # bytes of a packet
+STAND_INS = {9: "\U000f0009", 10: "\U000f000a", 13: "\U000f000d"}  # of private use, for white space
 EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"/></x:xmpmeta>'
 BEGIN, END = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>', '<?xpacket end="w"?>'
 
@@ -70,7 +71,21 @@ def _merge(document: Document, made: Made | None) -> bytes:
             element.parentNode.removeChild(element)  # type: ignore[union-attr]  # each is below rdf
     if made:
         rdf.appendChild(_description(document, made))
-    return f"{BEGIN}{document.documentElement.toxml()}{END}".encode()  # type: ignore[union-attr]  # rdf is in it
+    return f"{BEGIN}{_serialised(document)}{END}".encode()
+
+
+def _serialised(document: Document) -> str:
+    """A document as XML, in which line breaks and tabs of attributes are what they were.
+
+    Before 3.13, Python writes them as they are, and every reader takes them for spaces.
+    """
+    for element in document.getElementsByTagName("*"):
+        for attribute in element.attributes.values():
+            attribute.value = attribute.value.translate(STAND_INS)
+    text = document.documentElement.toxml()  # type: ignore[union-attr]  # rdf is in it
+    for space, stand_in in STAND_INS.items():
+        text = text.replace(stand_in, f"&#{space};")
+    return text
 
 
 def _description(document: Document, made: Made) -> Element:

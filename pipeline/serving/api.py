@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from pipeline.colouring.destinations import FORMATS
-from pipeline.colourise import SIZE
+from pipeline.colourise import SIZE, STRONGEST
 from pipeline.serving import files, manual, refusals
 from pipeline.serving.files import Files
 from pipeline.serving.middleware import COLOURISE, HEALTH, MANUAL, MODELS, SCHEMA
-from pipeline.serving.service import MEGABYTES, SIZES, STRONGEST, Service
+from pipeline.serving.service import MEGABYTES, SIZES, Service
 from pipeline.system.errors import PipelineError, printable
 
 VERSION = "1"  # of what programs can rely on

@@ -104,6 +104,8 @@ class Files:
         except (PipelineError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise HTTPException(503, f"The photograph cannot be kept: {reason}.") from None
+        except UnicodeError:
+            raise HTTPException(400, "No form that can be read; send the file alone, or a form in UTF-8.") from None
         except ClientDisconnect:  # nobody reads this
             raise HTTPException(400, "The upload broke off.") from None
         finally:

@@ -10,13 +10,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from pipeline.colourise import SIZE
+from pipeline.colourise import SIZE, STRONGEST
 from pipeline.datasets import photos
 from pipeline.photographs import formats, heif
 from pipeline.serving import refusals
 from pipeline.serving.http import CONNECTIONS
 from pipeline.serving.middleware import SCRIPT
-from pipeline.serving.service import MEGABYTES, SEVERAL, SIZES, STRONGEST, TOGETHER, Service
+from pipeline.serving.service import MEGABYTES, SEVERAL, SIZES, TOGETHER, Service
 from pipeline.serving.uploads import Uploads
 from pipeline.serving.worker import MEGAPIXELS
 from pipeline.system.errors import PipelineError

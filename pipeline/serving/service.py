@@ -17,7 +17,6 @@ from pipeline.system.errors import PipelineError
 
 MEGABYTES = 30  # (1024² bytes) of a file that is uploaded, at most
 SEVERAL, TOGETHER = 20, 200  # photographs that a page takes at once, and their megabytes, at most
-STRONGEST = 2  # of strengths
 RESULT = 256 << 20  # bytes of what a photograph becomes, at most
 WAITING = 32  # photographs in the queue, at most; whoever sends most is told to come back later
 SIZES = sorted({32, SIZE, 64, 128, 256})  # to choose from

@@ -29,8 +29,8 @@ BESIDES = "colourfulness", "judge_fd"  # which are said of a U-Net where they ar
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
 
 
-# Of a kind of claims, a figure, and a difference of it by seed: its mean, None if there is none.
-Weigh = Callable[[str, str, Mapping[int, Figure]], Interval | None]
+# Of a cell, a kind of claims, a figure, and a difference of it by seed: its mean, None if there is none.
+Weigh = Callable[[Cell, str, str, Mapping[int, Figure]], Interval | None]
 
 
 @dataclass(frozen=True)
@@ -71,17 +71,23 @@ def all_claims(table: Table) -> list[Claim]:
     """All that can be said, in the order of the study.
 
     A difference of one seed cannot tell how much another seed would change it. It is taken to be as much as those of
-    the same kind and figure change that have several seeds, in all parts together, each once.
+    the same kind and figure change that have several seeds, in all parts together, each once; what a judge says, as
+    much as on the same target, for each judge has a scale of its own.
     """
-    found: defaultdict[tuple[str, str], dict[tuple[float, ...], Mapping[int, Figure]]] = defaultdict(dict)
+    found: defaultdict[tuple[str, ...], dict[tuple[float, ...], Mapping[int, Figure]]] = defaultdict(dict)
 
-    def gather(kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
-        found[kind, figure][tuple(one.value for one in by_seed.values())] = by_seed
+    def group(cell: Cell, kind: str, figure: str) -> tuple[str, ...]:
+        return (kind, figure, cell.target) if "judge" in figure else (kind, figure)
+
+    def gather(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
+        found[group(cell, kind, figure)][tuple(one.value for one in by_seed.values())] = by_seed
         return intervals.mean(by_seed)
 
+    def weigh(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
+        return intervals.mean(by_seed, intervals.pooled(found[group(cell, kind, figure)].values()))
+
     _claims(table, gather)
-    usual = {name: intervals.pooled(differences.values()) for name, differences in found.items()}
-    return _claims(table, lambda kind, figure, by_seed: intervals.mean(by_seed, usual[kind, figure]))
+    return _claims(table, weigh)
 
 
 def _claims(table: Table, weigh: Weigh) -> list[Claim]:
@@ -123,14 +129,16 @@ def _brings(
 ) -> list[Claim]:
     """What a pretrained encoder brings beside one of random weights; nothing, if no seed has both."""
     kind = "encoder or none"
-    if not (brought := weigh(kind, "unet.skill", table.less(cell, without, *SKILL))):
+    if not (brought := weigh(cell, kind, "unet.skill", table.less(cell, without, *SKILL))):
         return []
     verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
     sentence = (
         f"{where(table, cell)}{condition}: {table.encoders[cell]} {verb} {bracketed(brought)} "
         f"of the U-Net's skill, {_means(table, cell, without)}"
     )
-    others = {metric: weigh(kind, f"unet.{metric}", table.less(cell, without, "unet", metric)) for metric in BESIDES}
+    others = {
+        metric: weigh(cell, kind, f"unet.{metric}", table.less(cell, without, "unet", metric)) for metric in BESIDES
+    }
     # Of as many seeds, for an interval of fewer may lack their chance, and is the sooner clear.
     clear = {metric: other for metric, other in others.items() if other and other.sign and other.seeds == brought.seeds}
     if clear:
@@ -178,7 +186,7 @@ def _best_beside_others(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> li
     best = max(places, key=lambda cell: places[cell])
     found = []
     for cell in places:
-        ahead = weigh("encoder or other", "unet.skill", table.less(best, cell, *SKILL)) if cell != best else None
+        ahead = weigh(cell, "encoder or other", "unet.skill", table.less(best, cell, *SKILL)) if cell != best else None
         if not ahead:
             continue
         first, second = best, cell
@@ -208,7 +216,7 @@ def _few_or_many(table: Table, part: str, weigh: Weigh) -> list[Claim]:
             for note, withouts in (("", alike), (", beside random weights at their own rate", own)):
                 pairs = zip((few, many), withouts, strict=True)
                 with_few, with_many = (_brought(table, cell, without) for cell, without in pairs)
-                more = weigh("few or many", "unet.skill", intervals.less(with_few, with_many))
+                more = weigh(few, "few or many", "unet.skill", intervals.less(with_few, with_many))
                 if not more or (note and own == alike):
                     continue
                 brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(many.images)}"
@@ -231,13 +239,14 @@ def _settings(table: Table, part: str, weigh: Weigh) -> list[Claim]:
         base = cell._replace(setting=first)
         if cell.setting == first or base not in table.runs:
             continue
-        brought = weigh("settings", "unet.skill", table.less(cell, base, *SKILL))
+        brought = weigh(cell, "settings", "unet.skill", table.less(cell, base, *SKILL))
         start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
         if brought and not table.same_unet(cell, base):
             sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
             found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
         differences = {
-            metric: weigh("settings", f"gan.{metric}", table.less(cell, base, "gan", metric)) for metric in PAINTED
+            metric: weigh(cell, "settings", f"gan.{metric}", table.less(cell, base, "gan", metric))
+            for metric in PAINTED
         }
         seeds = {difference.seeds for difference in differences.values() if difference}
         differences = {
@@ -263,7 +272,7 @@ def _gan(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     for cell in table.largest(part):
         for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
             differences = {
-                metric: weigh(f"gan or {other}", metric, table.figures(cell, f"gan_minus_{other}", metric))
+                metric: weigh(cell, f"gan or {other}", metric, table.figures(cell, f"gan_minus_{other}", metric))
                 for metric in PAINTED
             }
             start = f"{where(table, cell)}, {table.encoders[cell]}: compared with {name}, the GAN"

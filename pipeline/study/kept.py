@@ -46,7 +46,7 @@ def all_known() -> list[Experiment]:
 def merged(made: Iterable[Experiment], kept: Iterable[Experiment]) -> list[Experiment]:
     """Experiments and kept runs, each run once, the oldest first."""
     made, kept = list(made), list(kept)
-    whole = [one for one in made if one.params and cache.path(one, pictures.NOTED)]
+    whole = [one for one in made if one.params and pictures.needed(one)]
     kept = [one for one in kept if not any(_same(one, other) for other in whole)]
     return sorted([*kept, *(one for one in made if not any(_same(one, other) for other in kept))], key=_when)
 
@@ -60,7 +60,7 @@ def _same(first: Experiment, second: Experiment) -> bool:
 def write(one: Experiment) -> None:
     """Write a measured run, or the one that it is part of, all of its files or none; nothing if it lacks pictures."""
     one = one.whole or one
-    if one.folder or not one.params or not cache.path(one, pictures.NOTED):
+    if one.folder or not one.params or not (noted := pictures.needed(one)):
         return
     folder = FOLDER / plan.key(one.params)
     if _read(folder).commit == one.commit:
@@ -70,7 +70,7 @@ def write(one: Experiment) -> None:
         if found := cache.path(one, path):
             content[Path(path).name] = found.read_bytes()
     packed = io.BytesIO()
-    np.savez_compressed(packed, **pictures.needed(one))  # type: ignore[arg-type]  # none is called allow_pickle
+    np.savez_compressed(packed, **noted)  # type: ignore[arg-type]  # none is called allow_pickle
     content[Path(pictures.NOTED).name] = packed.getvalue()
     about: dict[str, Any] = {"name": one.name, "commit": one.commit, "baseline": one.baseline, "when": one.when}
     about |= {"torch": cache.torch(one), "sha256": {name: _sha256(data) for name, data in content.items()}}
@@ -105,8 +105,8 @@ def _read(folder: Path) -> Experiment:
                 return _broken(folder, f"{name} was changed")
         torch = about["torch"] and str(about["torch"])
     except OSError as error:
-        return _broken(folder, f"{Path(error.filename).name} cannot be read")
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return _broken(folder, f"{Path(error.filename or folder).name} cannot be read")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return _broken(folder, f"{ABOUT} is not what this version writes")
     one = experiments.read(**written, file=lambda path: _file(folder, path), folder=folder, torch=torch)
     return one if one.params else _broken(folder, one.problem or "it is not whole")

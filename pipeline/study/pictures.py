@@ -1,6 +1,7 @@
 """What other pictures would have made of a run's figures, from what evaluate noted of each picture."""
 
 from functools import lru_cache
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,10 +21,11 @@ def needed(experiment: Experiment) -> dict[str, np.ndarray]:
     digit; float16 knows an L1 to a two thousandth, which a mean over pictures does not show.
     """
     path = cache.path(experiment, NOTED)
-    if not path:
+    try:
+        with np.load(path or "") as noted:
+            return {name: noted[name].astype(np.float16) for name in NEEDED if name in noted}
+    except (OSError, ValueError, EOFError, BadZipFile):  # not there, or cut off, as by a full disk
         return {}
-    with np.load(path) as noted:
-        return {name: noted[name].astype(np.float16) for name in NEEDED if name in noted}
 
 
 class Pictures:

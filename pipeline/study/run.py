@@ -22,6 +22,7 @@ from pipeline.system.errors import PipelineError, printable
 from pipeline.system.lock import FOLDER
 
 LOGS = FOLDER / "study"  # of runs that have not come to their end
+PARAMS, ASIDE = Path("params.yaml"), LOGS / "params.yaml"  # and what is in it while DVC runs
 STAGE = re.compile(r"Running stage '([^']+)'")
 NO_REASON = "DVC ended without a word"
 GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
@@ -35,13 +36,17 @@ def run(any_code: bool = False) -> None:
         any_code: see `finished`.
 
     Raises:
-        PipelineError: runs failed; all others were made nevertheless.
+        PipelineError: runs failed, and all others were made nevertheless; or code or parameters were changed meanwhile,
+            or set aside by DVC when it was killed.
     """
+    _check_nothing_set_aside()
     code = experiments.code_now()
     missing, _ = _lacking(code, any_code)
     leftovers.sweep()
     failed = {}
     for number, one in enumerate(missing, start=1):
+        if why := _changed(one, code):
+            raise PipelineError(f"study: {why}")
         if why := _make(one, code, f"{number}/{len(missing)} {one.name}"):
             failed[one.name] = why
     if failed:
@@ -93,20 +98,43 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", called(one, code)]
     for name, value in one.overrides.items():
         command += ["--set-param", f"{name}={_quoted(value)}"]
-    with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        _follow(command, file, label)
+    ASIDE.write_bytes(PARAMS.read_bytes())
+    try:
+        with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            _follow(command, file, label)
+    finally:
+        ASIDE.unlink()
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
         kept.write(there)
         log.unlink()
         print(f"{label}: {outcome(there)}", flush=True)
         return None
-    if changed := experiments.differences(experiments.code_now(), code):
-        why = f"the code was changed meanwhile ({', '.join(changed)}); run the same command again"
-    else:
-        why = reason(log) or NO_REASON
+    why = _changed(one, code) or reason(log) or NO_REASON
     print(f"{label}: failed: {printable(why)}", flush=True)
     return why
+
+
+def _changed(one: Run, code: Code) -> str | None:
+    """Why a run that was planned is none any more."""
+    if changed := experiments.differences(experiments.code_now(), code):
+        return f"the code was changed meanwhile ({', '.join(changed)}); run the same command again"
+    if one.key not in {run.key for run in plan.runs(params.load())}:
+        return "params.yaml was changed meanwhile; run the same command again"
+    return None
+
+
+def _check_nothing_set_aside() -> None:
+    """For a moment DVC sets what is not committed aside; if it is killed then, params.yaml is that of the commit.
+
+    Raises:
+        PipelineError: that has happened.
+    """
+    if ASIDE.exists() and ASIDE.read_bytes() != PARAMS.read_bytes() and experiments.git("stash", "list"):
+        raise PipelineError(
+            "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
+            f"`git stash pop` brings them back; if params.yaml is as you want it, delete {ASIDE}"
+        )
 
 
 def called(one: Run, code: Code) -> str:
@@ -170,7 +198,7 @@ def _stop(running: subprocess.Popen) -> None:
 
 def reason(log: Path) -> str | None:
     """Why a run came to no end, as its log says, or None if it was stopped."""
-    said = REASON.findall(log.read_text(encoding="utf-8"))
+    said = REASON.findall(log.read_text(encoding="utf-8", errors="replace"))  # it may have been cut in a letter
     return None if not said or "stopped; run the same command again" in said[0] else said[0]
 
 
