@@ -184,10 +184,13 @@ def test_what_pillow_does_not_open_is_called_what_it_is(tmp_path, content, said)
 
 
 def test_a_directory_within_a_tiff_that_is_none_costs_nothing(tmp_path):
-    (tmp_path / "scan.tif.bak").write_bytes(tiff([(256, 4), (257, 4), (258, 8), (262, 1), (330, 1 << 20)]))
-    assert reading.find(tmp_path).files == [tmp_path / "scan.tif.bak"]
-    content = bytearray(encoded("TIFF", "L", tiffinfo={330: 1 << 20}))
-    assert reading.read(bytes(content)).pages[0].opaque.size == (20, 10)
+    content = tiff(
+        [(256, 16), (257, 8), (258, 8), (259, 1), (262, 1), (273, 200), (277, 1), (278, 8), (279, 128), (330, 200)]
+    )
+    path = tmp_path / "scan.tif.bak"
+    path.write_bytes(content.ljust(200, b"\0") + b"\xff" * 128)  # 330 points to white pixels
+    assert reading.find(tmp_path).files == [path]
+    assert reading.read(path).pages[0].opaque.size == (16, 8)
 
 
 @pytest.mark.parametrize("seed", range(4))
