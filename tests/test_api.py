@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pipeline.photographs import writing
 from pipeline.serving import middleware, service
 from tests.painters import tinting
 from tests.sites import TINTS, Site, claiming, command, encoded, median_tint
+from tests.waiting import until
 
 CURL = shutil.which("curl")
 COLOURISE = "api/colourise"
@@ -29,10 +29,7 @@ def nothing_is_left(site):
     """Of what a program sends nothing stays longer than it takes to answer."""
     before = folders(site.folder)
     yield
-    end = time.monotonic() + 60
-    while folders(site.folder) != before and time.monotonic() < end:
-        time.sleep(0.01)
-    assert folders(site.folder) == before
+    until(lambda: folders(site.folder) == before)
 
 
 def folders(folder):
@@ -209,12 +206,10 @@ def test_when_too_many_wait_it_is_said_and_nobody_waits_for_all_that_another_sen
     many = service.WAITING + 3
     with ThreadPoolExecutor(many + 1) as pool:
         asked = [pool.submit(colourise, site, encoded()) for _ in range(many)]
-        refusals = []
-        while len(refusals) < 2:  # of those that wait and the one that is painted, so many are too many
-            refusals = [refused(answer.result()) for answer in asked if answer.done()]
+        until(lambda: sum(answer.done() for answer in asked) == 2)  # of those that wait, and the one that is painted
+        refusals = [refused(answer.result()) for answer in asked if answer.done()]
         another_one = pool.submit(colourise, another, encoded())
-        while sum(answer.done() for answer in asked) < 3:  # who has most makes room
-            time.sleep(0.01)
+        until(lambda: sum(answer.done() for answer in asked) == 3)  # who has most makes room
         painter.may_go_on.set()
         assert another_one.result().status_code == 200
         statuses = [answer.result().status_code for answer in asked]
@@ -229,15 +224,12 @@ def test_who_breaks_off_no_longer_waits(site, painter):
     head = f"POST /{COLOURISE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(colourise, site, content)
-        while not painter.visitors:
-            time.sleep(0.01)
+        until(lambda: painter.visitors)
         before = folders(site.folder)
         with socket.create_connection((address.host, address.port)) as visitor:
             visitor.sendall(head.encode() + content)
-            while folders(site.folder) == before:
-                time.sleep(0.01)
-        while folders(site.folder) != before:  # what the other sent is deleted before it is its turn
-            time.sleep(0.01)
+            until(lambda: folders(site.folder) != before)
+        until(lambda: folders(site.folder) == before)  # what the other sent is deleted before it is its turn
         painter.may_go_on.set()
         assert first.result().status_code == 200
     assert len(painter.visitors) == 1

@@ -10,9 +10,12 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 from torch import nn
+from typer.testing import CliRunner
 
 from pipeline import __main__, cli
+from pipeline.system import lock
 from pipeline.system.errors import PipelineError, Stopped
+from pipeline.system.place import Place
 from pipeline.training.learner import learner
 from tests.test_training import adam, painter, pair
 
@@ -42,6 +45,34 @@ def test_help_names_every_command_and_imports_nothing_heavy(tmp_path):
     code = "import sys, pipeline.cli; print({'torch', 'fastai', 'pandas', 'matplotlib', 'gradio'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert loaded.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "given"),
+    [
+        ("export --half --gain 1.5", "pipeline.export.run", (None, None, False, True, 1.5)),
+        ("export --model gan --out a.onnx --force", "pipeline.export.run", ("gan", Path("a.onnx"), True, False, 1)),
+        ("study run", "pipeline.study.run.run", (False,)),
+        ("study run --any-code", "pipeline.study.run.run", (True,)),
+        ("study run --dry --any-code", "pipeline.study.run.show", (True,)),
+        ("study report --any-code", "pipeline.study.report.report", (True,)),
+    ],
+)
+def test_what_is_given_comes_where_it_belongs(in_folder, monkeypatch, arguments, where, given):
+    received = []
+    monkeypatch.setattr(where, lambda *what: received.append(what))
+    assert CliRunner().invoke(cli.app, arguments.split()).exit_code == 0
+    assert received == [given]
+
+
+def test_of_processes_that_a_launcher_started_one_alone_holds_the_lock(in_folder, monkeypatch):
+    with lock.alone("train-unet"):
+        monkeypatch.setattr(cli.environment, "place", Place(1, 2, 1))
+        with cli._stage("train-unet", shared=True):
+            pass
+        monkeypatch.setattr(cli.environment, "place", Place(0, 2, 0))
+        with pytest.raises(PipelineError), cli._stage("train-unet", shared=True):
+            pass
 
 
 def test_an_unknown_role_is_refused_with_the_roles_that_there_are(tmp_path):

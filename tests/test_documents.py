@@ -19,6 +19,7 @@ from PIL import Image
 from typer.main import get_command
 
 from pipeline import cli, command, params
+from pipeline.study import kept, plan
 from pipeline.study.plan import override
 
 DOCUMENTS = [
@@ -29,6 +30,7 @@ DOCUMENTS = [
     Path("docs/tour.ipynb"),
 ]
 BLOCK = re.compile(r"^```sh\n(.*?)^```|((?:^ {4}\S[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")  # within the project
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 COMMENT, APART, REDIRECTED = re.compile(r"\s+#.*"), re.compile(r"\s(?:&&|[|;])\s"), re.compile(r">\s*\S+")
 OURS = "colourgan", "dvc", "make", "pip", "py", "python", "srun", "torchrun"
@@ -161,6 +163,24 @@ def test_a_command_in_a_document_is_one_that_there_is(document, line):
 def test_and_one_that_there_is_not_is_found(line):
     with pytest.raises((Exception, SystemExit)):  # each program refuses in its own way
         check(line)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_a_link_leads_to_something_that_there_is(document):
+    for target in LINK.findall(read(document)):
+        place, _, heading = target.partition("#")
+        there = (document.parent / place) if place else document
+        assert there.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", read(there), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+def test_the_runs_that_are_kept_here_are_whole_and_the_study_has_as_many_runs_as_the_documents_say():
+    assert not [one.problem for one in kept.read_all() if one.problem]
+    planned = len(plan.runs(params.load()))
+    assert f" of {planned} runs: " in read(Path("docs/study.md"))
+    assert f"(as it comes, {planned};" in read(Path("docs/experiments.md"))
 
 
 def test_most_commands_are_found():

@@ -4,9 +4,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from pipeline.system.errors import PipelineError
 from pipeline.system.place import Place
 from pipeline.training import launch, processes
 from tests import together
+from tests.waiting import until
 
 ROOT = Path.cwd()
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_STEP_NODELIST")
@@ -122,10 +122,40 @@ if __name__ == "__main__":
     Path("parent.py").write_text(program)
     parent = subprocess.Popen([sys.executable, "parent.py"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     there = [folder / f"{rank}.pid" for rank in range(2)]
-    while parent.poll() is None and not all(path.exists() and path.read_text() for path in there):
-        time.sleep(0.1)
+    until(lambda: parent.poll() is not None or all(path.exists() and path.read_text() for path in there))
     parent.send_signal(signal.SIGKILL)
     assert parent.communicate()[0] == b""  # the pipe ends when all who could write to it have ended
+
+
+@pytest.mark.parametrize(
+    ("gpus", "place", "queued", "expected"),
+    [
+        (0, None, False, ["here"]),
+        (1, None, False, ["here"]),
+        (2, None, False, ["share 2"]),
+        (2, None, True, ["one of 2", "set 0", "here"]),  # an experiment of DVC's queue
+        (2, Place(1, 2, 1), False, ["join 1 of 2", "here"]),  # of a launcher, which has one process for each
+        (0, Place(0, 2, 0), True, ["join 0 of 2", "here"]),
+    ],
+)
+def test_a_stage_runs_where_there_is_something_to_run_it_on(gpus, place, queued, expected, monkeypatch):
+    done = []
+
+    @contextmanager
+    def held(said, result=None):
+        done.append(said)
+        yield result
+
+    monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(launch.torch.cuda, "set_device", lambda device: done.append(f"set {device}"))
+    monkeypatch.setattr(launch.environment, "place", place, raising=False)
+    monkeypatch.setattr(launch, "checkpoints", lambda: Path("elsewhere") if queued else launch.FOLDER)
+    monkeypatch.setattr(launch, "gpu_of_its_own", lambda gpus: held(f"one of {gpus}", 0))
+    monkeypatch.setattr(launch.processes, "join", lambda place: held(f"join {place.rank} of {place.count}"))
+    monkeypatch.setattr(launch, "share", lambda count, *_: done.append(f"share {count}"))
+    monkeypatch.setattr(launch, "_stage", lambda *_: done.append("here"))
+    launch.run("tests.together")
+    assert done == expected
 
 
 def test_experiments_have_a_gpu_each_by_the_names_that_the_user_allows(folder, monkeypatch):

@@ -33,8 +33,19 @@ from pipeline.serving.uploads import PREFIX, Uploads
 from pipeline.system.errors import PipelineError
 from tests.painters import COLOURISER, random_unet, tinting
 from tests.sites import ROOT, TINTS, Refused, Site, claiming, command, encoded, free_port, median_tint, stand_ins
+from tests.waiting import until
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+def browser() -> str | None:
+    """A Chromium: the system's, or that which `playwright install chromium` brought."""
+    if found := next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None):
+        return found
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+BROWSER = browser()
 
 
 @pytest.mark.parametrize(
@@ -130,10 +141,8 @@ def test_who_leaves_has_none_of_the_others_painted(site, painter):
     painter.may_go_on.clear()
     session = site.join(site.upload_all(*(("a.jpg", encoded()) for _ in range(3))))
     with site.client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}):
-        while not painter.visitors:
-            time.sleep(0.01)
-    while session not in painter.left:
-        time.sleep(0.01)
+        until(lambda: painter.visitors)
+    until(lambda: session in painter.left)
     painter.may_go_on.set()
     site.colour(site.upload("photo.jpg", encoded()))
     assert painter.visitors.count(session) == 1

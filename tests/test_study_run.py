@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,6 +12,7 @@ import yaml
 
 from tests import kill
 from tests.project import Project
+from tests.waiting import until
 
 STUDY = ("-m", "pipeline", "study")
 
@@ -67,9 +67,12 @@ def kill_in(project, run: str, stage: str) -> None:
         stderr=subprocess.STDOUT,
     )
     logs = project.folder / "checkpoints/study"
-    while not any(f"Running stage '{stage}'" in log.read_text() for log in logs.glob(f"{run}-*.log")):
+
+    def has_come() -> bool:
         assert running.poll() is None, running.stdout.read()
-        time.sleep(0.1)
+        return any(f"Running stage '{stage}'" in log.read_text() for log in logs.glob(f"{run}-*.log"))
+
+    until(has_come)
     family = [psutil.Process(running.pid), *psutil.Process(running.pid).children(recursive=True)]
     for process in family:
         process.kill()

@@ -14,6 +14,8 @@ import pytest
 from pipeline.serving import uploads
 from pipeline.serving.uploads import Uploads
 from pipeline.system.errors import PipelineError
+from tests.sites import stand_ins
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +60,15 @@ def test_what_is_old_is_deleted_and_nothing_else(kept):
     kept.sweep()
     assert set(kept.folder.iterdir()) == {example.parent, new.parent, kept.folder / uploads.LOCK}
     assert not old.exists()
+
+
+def test_what_is_old_is_deleted_while_the_page_is_served(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "SWEPT", 0.01)
+    with stand_ins(tmp_path) as site:
+        old = site.folder / "old file"
+        old.write_text("")
+        os.utime(old, (0, 0))
+        until(lambda: not old.exists())
 
 
 def test_a_folder_that_vanishes_is_made_anew_and_swept_as_before(kept):

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.datasets import photos
 from tests.painters import tinting
 from tests.sites import free_port
 from tests.test_serve import BROWSER, downloaded, in_a_browser
+from tests.waiting import until
 
 MOST = 400 << 20  # bytes
 RAW_DATA = "FUJIFILMCCD-RAW 0201"
@@ -145,12 +145,14 @@ def served(wheel):
     process = subprocess.Popen((command(folder, "served"), "serve", "--port", str(port)), cwd=folder / "elsewhere")
     address = f"http://127.0.0.1:{port}"
     with httpx.Client(transport=httpx.HTTPTransport(retries=0), trust_env=False) as client:
-        while process.poll() is None:
+
+        def answers() -> bool:
             try:
-                if client.get(f"{address}/health").status_code == 200:
-                    break
+                return client.get(f"{address}/health").status_code == 200
             except httpx.TransportError:
-                time.sleep(0.2)
+                return process.poll() is not None  # the tests will tell
+
+        until(answers)
     yield address
     process.terminate()
     process.wait()

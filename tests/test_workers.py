@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -12,6 +11,7 @@ import pytest
 
 from pipeline.datasets import workers
 from pipeline.system.errors import PipelineError
+from tests.waiting import until
 
 LONG = """
 import signal
@@ -86,9 +86,8 @@ def test_however_it_ends_no_process_is_left(tmp_path, how):
     command = [sys.executable, str(tmp_path / "long.py"), str(tmp_path / "found")]
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0)
-    while not (found := list((tmp_path / "found").iterdir())):
-        assert run.poll() is None
-        time.sleep(0.05)
+    found = until(lambda: run.poll() is not None or list((tmp_path / "found").iterdir()))
+    assert run.poll() is None
     children = psutil.Process(run.pid).children(recursive=True)
     if how == signal.SIGINT:
         os.killpg(run.pid, how)  # as a terminal does
