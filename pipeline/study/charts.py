@@ -22,6 +22,8 @@ LONG = 30  # letters of a name, of which two do not fit beside each other in the
 def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str, colours: Mapping[str, int]) -> bytes:
     """A line for each name: values at positive numbers, on a logarithmic scale, with bars for the intervals.
 
+    A mark is hollow if it is that of one run.
+
     Args:
         series: name → number → value.
         across: what stands below the chart.
@@ -36,7 +38,11 @@ def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str, co
         ends = [[values[place].value - values[place].low for place in places]]
         ends.append([values[place].high - values[place].value for place in places])
         style = _style(colours[name], number) | {"label": name, "linewidth": 1.8, "capsize": 4}
-        axes.errorbar(_aside(places, number, len(series)), middle, yerr=ends, **style)
+        beside = _aside(places, number, len(series))
+        axes.errorbar(beside, middle, yerr=ends, **style)
+        hollow = [at for at, place in enumerate(places) if values[place].seeds == 1]
+        marks = _style(colours[name], number) | {"markerfacecolor": "white", "linestyle": "none", "zorder": 3}
+        axes.plot([beside[at] for at in hollow], [middle[at] for at in hollow], **marks)
     axes.set(xscale="log", xlabel=across, ylabel=up)
     ticks = sorted({place for values in series.values() for place in values})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])

@@ -89,8 +89,8 @@ def _by_images(table: Table, part: str, setting: str, target: str) -> list[Pictu
         return []
     drawn = charts.lines(series, "training pictures", "the U-Net's skill on the test pictures", _colours(table))
     caption = (
-        f"{target}, {setting}: skill against the number of pictures, by encoder. Epochs are as many, so that training "
-        "on fewer pictures has fewer steps, too."
+        f"{target}, {setting}: skill against the number of pictures, by encoder; hollow marks are of one run. Epochs "
+        "are as many, so that training on fewer pictures has fewer steps, too."
     )
     return [Picture(url(drawn, "svg+xml"), caption)]
 
