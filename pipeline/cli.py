@@ -207,6 +207,8 @@ def colourise(
             colourise_files.pipe(sys.stdin.buffer, sys.stdout.buffer, how)
         else:
             colourise_files.run(photos, out, how)
+    except PipelineError:
+        raise
     except Exception as error:
         if ran_out_of_memory(error):
             raise PipelineError(

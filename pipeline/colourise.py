@@ -53,7 +53,7 @@ class Colouriser:
     def __init__(self, network: Network | Paint, size: int | None = None, strength: float = 1):
         if not (size is None or (isinstance(size, int | np.integer) and 0 < size <= LARGEST)):
             raise PipelineError(f"size: given {size!r}, allowed: a whole number of pixels from 1 to {LARGEST}")
-        if not (isinstance(strength, int | float | np.number) and 0 <= strength <= STRONGEST):
+        if not (isinstance(strength, int | float | np.floating | np.integer) and 0 <= strength <= STRONGEST):
             raise PipelineError(f"strength: given {strength!r}, allowed: a number from 0 to {STRONGEST}")
         self.network = network if isinstance(network, Network) else Network(network)
         self.size = min(self.network.shape) if self.network.shape else size or SIZE

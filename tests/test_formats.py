@@ -193,6 +193,16 @@ def test_a_directory_within_a_tiff_that_is_none_costs_nothing(tmp_path):
     assert reading.read(path).pages[0].opaque.size == (16, 8)
 
 
+def test_a_directory_beyond_all_files_costs_nothing(tmp_path):
+    tags_of_it = {256: 16, 257: 8, 258: 8, 259: 1, 262: 1, 273: 256, 277: 1, 278: 8, 279: 128, 330: 1 << 62}
+    entries = b"".join(struct.pack("<HHQQ", tag, 16, 1, value) for tag, value in tags_of_it.items())
+    content = b"II\x2b\0\x08\0\0\0" + struct.pack("<QQ", 16, len(tags_of_it)) + entries + bytes(8)
+    path = tmp_path / "scan.tif.bak"
+    path.write_bytes(content.ljust(256, b"\0") + b"\xff" * 128)
+    assert reading.find(tmp_path).files == [path]
+    assert reading.read(path).pages[0].opaque.size == (16, 8)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM"])
 def test_damaged_files_fail_and_nothing_worse(tmp_path, kind, seed):

@@ -41,6 +41,18 @@ def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(folder
     assert Path("params.yaml").read_text() == mine
 
 
+def test_that_is_told_too_where_dvc_alone_was_killed(folder, monkeypatch):
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"images": 7}))
+    monkeypatch.setattr(run, "_follow", lambda *_: subprocess.run(("git", "stash", "-q"), check=True))
+    monkeypatch.setattr(run.kept, "all_known", list)
+    monkeypatch.setattr(run.leftovers, "queued", list)
+    monkeypatch.setattr(run.leftovers, "sweep", lambda: None)
+    monkeypatch.setattr(run.experiments, "read_all", list)
+    for _ in range(2):
+        with pytest.raises(PipelineError, match="`git stash pop` brings them back"):
+            run.run()
+
+
 def test_what_is_changed_while_a_study_runs_ends_it_before_the_next_run(folder, monkeypatch):
     begun = study({"a": {"cases": ["1"], "images": [500], "settings": {"plain": {}}}}, seeds=(0, 1))
     now = [begun]

@@ -41,7 +41,7 @@ def test_an_answer_begins_with_how_many_comparisons_are_clear():
     assert in_short(by_encoder(**skills), parts)[brings] == (
         "Compared with random weights of the same network, pretraining brings skill in 2 of 2 comparisons (0.050 to "
         "0.100). For cifar10 with 8,000 pictures, vgg8 is best pretrained on cifar10 (the same). With fewer pictures "
-        "it brings more in 0 of 2 comparisons, and less in 0."
+        "pretraining brings more in 0 of 2 comparisons, and less in 0."
     )
     more = {"encoders": part(("none", "1", "cifar10-imagenette", "cifar10-stl10"))}
     lacking = in_short(lambda run: skills.get(run.params.roles().encoder), more)
@@ -50,7 +50,7 @@ def test_an_answer_begins_with_how_many_comparisons_are_clear():
     assert alike == (
         "Compared with random weights of the same network, pretraining brings skill in 0 of 2 comparisons, and costs "
         "some in 2. For cifar10 with 8,000 pictures, it is not clear on what vgg8 is best pretrained. With fewer "
-        "pictures it brings more in 0 of 2 comparisons, and less in 0."
+        "pictures pretraining brings more in 0 of 2 comparisons, and less in 0."
     )
 
 
@@ -233,6 +233,51 @@ def test_settings_are_compared_with_as_many_pictures():
     (claim,) = claims.all_claims(table)
     assert claim.sentence.startswith("On cifar10 with 500 pictures")
     assert {cell.images for cell in table.comparable("a")} == {500}
+
+
+def test_what_gans_on_the_same_unet_have_in_common_tells_nothing_of_how_unets_differ():
+    def skill(run):
+        return None if run.params.seed and run.params.images == 500 else 0.2
+
+    calm, frozen = {"gan.adversarial_weight": 0}, {"gan.epochs": 0, "unet.encoder_learning_rate": 0}
+    parts = {"a": part(("1",), (8000,), plain={}, calm=calm), "b": part(("1",), (500,), plain={}, frozen=frozen)}
+    found = claims.all_claims(Table(studies.gathered(study(parts), skill)))
+    (claim,) = [claim for claim in found if claim.cell.setting == "frozen" and claim.kind == "settings"]
+    assert claim.on_pictures_alone
+    assert not any(claim.on_pictures_alone for claim in found if claim.cell.setting == "calm")
+
+
+def test_tiles_that_overlap_say_nothing_of_how_much_others_change():
+    parts = {"tiles": part(("photos",), (8000,), plain={}), "others": part(("1",), (8000,), plain={})}
+
+    def found(run):
+        gan = interval("skill", 0.1 * (run.params.seed if run.params.roles().target == "photos32" else 1))
+        return experiment(run, figures(0.2, gan_minus_unet=gan))
+
+    planned = [run for run in plan.runs(study(parts)) if run.params.case == "photos" or not run.params.seed]
+    table = Table(records.gather(planned, [found(run) for run in planned], studies.CODE, {}))
+    tiles, others = (claim for claim in claims.all_claims(table) if claim.against == "unet")
+    assert (tiles.on_pictures_alone, others.on_pictures_alone) == (False, True)
+
+
+def test_where_no_other_rate_was_measured_nothing_is_said_of_the_best_one():
+    fast = {"gan.epochs": 0, "unet.encoder_learning_rate": 0.004}
+    parts = {"a": part(), "rates": part(("none",), (500,), fast=fast)}
+    (sentence,) = said(lambda run: 0.2 if run.params.roles().encoder == "cifar10" else 0.1, parts, kind="few or many")
+    assert "at their own rate" not in sentence
+
+
+def test_the_best_encoder_has_more_skill_than_most_on_the_seeds_that_both_have():
+    parts = {"encoders": part(("1", "cifar10-imagenette", "cifar10-stl10"), (500,))}
+    skills = {"cifar10": (0.2, 0.1, 0.101), "imagenette": (0.18, 0.08, 0.08), "stl10": (0.15,)}  # which has the luck
+
+    def skill(run):
+        own = skills[run.params.roles().encoder]
+        return own[run.params.seed] if run.params.seed < len(own) else None
+
+    sentences = said(skill, parts, kind="encoder or other")
+    assert len(sentences) == 2
+    assert all(": vgg8 pretrained on cifar10 (the same) is ahead of" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class Tally:
         if results:
             parts.append(f"passed over: {results} that are results; name one, not its folder, to have it coloured")
         if inside:
-            parts.append(f"passed over: {inside} that {'lies' if inside == 1 else 'lie'} in {out}, but are no results")
+            parts.append(f"passed over: {inside} in {out} already, but no result{'s' * (inside != 1)}")
         return printable("; ".join(parts))
 
 

@@ -193,10 +193,10 @@ def _start(content: bytes, path: Path, device: str) -> "InferenceSession":
             raise PipelineError(
                 f"{path}: its weights are in another file; save all in one, as by onnx.save(onnx.load(…), …) in Python"
             ) from None
-        if ran_out_of_memory(error):
-            raise MemoryError from None
         if device != "cpu":
             raise _Unusable from None
+        if ran_out_of_memory(error):
+            raise MemoryError from None
         raise metadata.not_a_model(path, error) from None
     if PROVIDERS[device] not in session.get_providers():  # it passes over those that it cannot load
         raise _Unusable

@@ -126,6 +126,7 @@ class _Reader:
         if order is None or len(start) < (16 if big else 8):
             raise ValueError("no directory of tags")
         self.file, self.order, self.left = file, order, LONGEST
+        self.size = file.seek(0, io.SEEK_END)
         self.count, self.entry, self.next = (
             order + form for form in (("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I"))
         )
@@ -165,7 +166,7 @@ class _Reader:
         return struct.unpack(form, data) if len(data) == struct.calcsize(form) else None
 
     def _read(self, offset: int, length: int) -> bytes:
-        if offset >= 1 << 63:
+        if offset >= self.size:
             return b""
         self.file.seek(offset)
         return self.file.read(length)

@@ -50,11 +50,13 @@ ENDS = {"JPEG": b"\xff\xd9", "PNG": b"\0\0\0\0IEND\xaeB`\x82"}
 
 def fit(kind: str, photograph: Photograph) -> str:
     """The format to write a photograph's result in: the given one of `OPTIONS`, or another if that cannot hold it."""
-    if len(photograph.pages) > 1:
-        moves = photograph.carried[0].duration is not None
-        return "TIFF" if not moves else kind if kind in ("PNG", "WEBP") else "PNG"
+    several, alpha = len(photograph.pages) > 1, photograph.pages[0].alpha
+    if several and photograph.carried[0].duration is None:
+        return "TIFF"
     holds = max(photograph.pages[0].opaque.size) <= LARGEST.get(kind, sys.maxsize)
-    return "PNG" if not holds or (kind == "JPEG" and photograph.pages[0].alpha) else kind
+    if several:  # frames
+        return kind if holds and kind in ("PNG", "WEBP") else "PNG"
+    return "PNG" if not holds or (kind == "JPEG" and alpha) else kind
 
 
 def save(

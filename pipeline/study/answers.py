@@ -120,10 +120,11 @@ def _beside(table: Table, cell: Cell) -> set[str]:
 
 def _few(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps more where there are fewer pictures."""
-    signs = [claim.differences["unet.skill"].sign for claim in said if claim.kind == "few or many"]
+    compared_with_many = [claim for claim in said if claim.kind == "few or many" and not claim.best_rate]
+    signs = [claim.differences["unet.skill"].sign for claim in compared_with_many]
     if signs:
         more, less = signs.count(1), signs.count(-1)
-        yield f"With fewer pictures it brings more in {_of(more, len(signs))}, and less in {less}."
+        yield f"With fewer pictures pretraining brings more in {_of(more, len(signs))}, and less in {less}."
 
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 A difference is claimed if its interval is on one side of 0; else the sentence says that none is clear.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,11 @@ class Claim:
         """Over how many of them the differences were taken."""
         return min(interval.seeds for interval in self.differences.values())
 
+    @property
+    def on_pictures_alone(self) -> bool:
+        """Whether nothing is known of how much another seed would change any of it."""
+        return not all(interval.freedom for interval in self.differences.values())
+
     def rows(self) -> list[dict[str, Any]]:
         """As rows of a table, one a figure."""
         return [
@@ -70,17 +76,21 @@ class Claim:
 def all_claims(table: Table) -> list[Claim]:
     """All that can be said, in the order of the study.
 
-    A difference of one seed cannot tell how much another seed would change it. It is taken to be as much as those of
-    the same kind and figure change that have several seeds, in all parts together, each once; what a judge says, as
-    much as on the same target, for each judge has a scale of its own.
+    A difference of one or two seeds cannot tell how much another seed would change it. It is taken to be as much as
+    those of the same kind and figure change that have several seeds, in all parts together. Only of the same target
+    are what a judge says, for each has a scale of its own, and what tiles that overlap say, which change much more.
+    Differences of one U-Net, such as of its GANs, count as one.
     """
-    found: defaultdict[tuple[str, ...], dict[tuple[float, ...], Mapping[int, Figure]]] = defaultdict(dict)
+    found: defaultdict[tuple[str, str, str], defaultdict[str, list[Mapping[int, Figure]]]]
+    found = defaultdict(lambda: defaultdict(list))
 
-    def group(cell: Cell, kind: str, figure: str) -> tuple[str, ...]:
-        return (kind, figure, cell.target) if "judge" in figure else (kind, figure)
+    def group(cell: Cell, kind: str, figure: str) -> tuple[str, str, str]:
+        apart = "judge" in figure or table.overlaps(cell)
+        return kind, figure, cell.target if apart else ""
 
     def gather(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
-        found[group(cell, kind, figure)][tuple(one.value for one in by_seed.values())] = by_seed
+        if by_seed:
+            found[group(cell, kind, figure)][json.dumps(table.unet(cell), sort_keys=True)].append(by_seed)
         return intervals.mean(by_seed)
 
     def weigh(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
@@ -170,17 +180,15 @@ def _encoder_or_other(table: Table, part: str, weigh: Weigh) -> list[Claim]:
 def _best_beside_others(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> list[Claim]:
     """The best of some cells that differ in what their encoders were pretrained on, beside each of the others.
 
-    It is one of those that can be compared with most others, for they have a seed in common.
+    It is one of those that can be compared with most others, for they have a seed in common, and of these one that has
+    more skill than most.
     """
-    skills = {cell: table.figures(cell, *SKILL) for cell in cells}
-    places = {
-        cell: (
-            sum(not own.keys().isdisjoint(other) for other in skills.values()),
-            fmean(one.value for one in own.values()),
-        )
-        for cell, own in skills.items()
-        if own
-    }
+    skills = {cell: own for cell in cells if (own := table.figures(cell, *SKILL))}
+    places = {}
+    for cell, own in skills.items():
+        beside = [ahead for other in skills if (ahead := table.difference(cell, other, *SKILL))]
+        mean = fmean(one.value for one in own.values())
+        places[cell] = len(beside), sum(ahead.value > 0 for ahead in beside), mean
     if not places:
         return []
     best = max(places, key=lambda cell: places[cell])
@@ -212,8 +220,10 @@ def _few_or_many(table: Table, part: str, weigh: Weigh) -> list[Claim]:
                 continue
             few, many = (pick(known, key=lambda cell: cell.images) for pick in (min, max))
             alike = [cell._replace(encoder="none") for cell in (few, many)]
-            own = [table.own_rate(cell) or cell for cell in alike]
+            own = [rate for cell in alike if (rate := table.own_rate(cell))]
             for note, withouts in (("", alike), (", beside random weights at their own rate", own)):
+                if len(withouts) < 2:  # for one of them no other rate was measured
+                    continue
                 pairs = zip((few, many), withouts, strict=True)
                 with_few, with_many = (_brought(table, cell, without) for cell, without in pairs)
                 more = weigh(few, "few or many", "unet.skill", intervals.less(with_few, with_many))
@@ -222,7 +232,8 @@ def _few_or_many(table: Table, part: str, weigh: Weigh) -> list[Claim]:
                 brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(many.images)}"
                 sentence = f"{where(table, few)}{note}: {brings}."
                 against = f"{many.images} pictures{note}"
-                found.append(Claim("few or many", few, against, {"unet.skill": more}, sentence))
+                claim = Claim("few or many", few, against, {"unet.skill": more}, sentence, best_rate=bool(note))
+                found.append(claim)
     return found
 
 
@@ -239,9 +250,11 @@ def _settings(table: Table, part: str, weigh: Weigh) -> list[Claim]:
         base = cell._replace(setting=first)
         if cell.setting == first or base not in table.runs:
             continue
-        brought = weigh(cell, "settings", "unet.skill", table.less(cell, base, *SKILL))
+        brought = None
+        if not table.same_unet(cell, base):
+            brought = weigh(cell, "settings", "unet.skill", table.less(cell, base, *SKILL))
         start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
-        if brought and not table.same_unet(cell, base):
+        if brought:
             sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
             found.append(Claim("settings", cell, first, {"unet.skill": brought}, sentence))
         differences = {

@@ -4,7 +4,7 @@ Pictures are drawn as in a bootstrap: each draw takes the same pictures for all 
 what is compared is compared on the same pictures. Seeds are too few for that: three of them, drawn with replacement,
 show about two thirds of their variance. In place of drawing seeds, each draw adds to the mean what Student's t says of
 a mean of so few, which takes them for normally distributed. With one seed the interval of a figure covers pictures
-alone; a difference takes from others of its kind, which have several seeds, how much another seed may change it.
+alone; a difference of one or two takes from others of its kind, which have several, how much seeds change it.
 """
 
 import hashlib
@@ -15,16 +15,22 @@ import numpy as np
 from scipy.stats import norm, t
 
 DRAWS, BLOCK = 2000, 50  # in all, and at a time
+ENOUGH = 3  # seeds that tell by themselves how much they differ
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
 
 
 class Interval(NamedTuple):
-    """A figure, the ends of its 95 % interval, and over how many seeds."""
+    """A figure, the ends of its 95 % interval, and over how many seeds.
+
+    freedom: degrees of freedom of what is known of its change from seed to seed; 0 if the interval covers the pictures
+        alone.
+    """
 
     value: float
     low: float
     high: float
     seeds: int
+    freedom: int = 0
 
     @property
     def sign(self) -> int:
@@ -33,7 +39,7 @@ class Interval(NamedTuple):
 
     def __neg__(self) -> "Interval":
         """Of a difference, that the other way round."""
-        return Interval(-self.value, -self.high, -self.low, self.seeds)
+        return self._replace(value=-self.value, low=-self.high, high=-self.low)
 
 
 class Spread(NamedTuple):
@@ -73,24 +79,33 @@ def mean(by_seed: Mapping[int, Figure], usual: Spread | None = None) -> Interval
 
     Args:
         by_seed: the figure with each seed.
-        usual: how much such figures change from seed to seed, for one of one seed, which cannot tell.
+        usual: how much such figures change from seed to seed, for one of few seeds, which cannot tell.
     """
     if not by_seed:
         return None
     values = np.array([figure.value for figure in by_seed.values()])
     draws = np.mean([figure.draws for figure in by_seed.values()], axis=0)
     seeds, noise = len(values), draws - np.median(draws)
-    if spread := pooled([by_seed]) or usual:
+    spread = usual if usual and seeds < ENOUGH else pooled([[by_seed]])
+    if spread:
         noise = noise + spread.deviation / np.sqrt(seeds) * t.ppf(_shares("seeds", seeds), spread.freedom)
     low, high = np.percentile(values.mean() + noise, (2.5, 97.5))
-    return Interval(float(values.mean()), float(low), float(high), seeds)
+    return Interval(float(values.mean()), float(low), float(high), seeds, spread.freedom if spread else 0)
 
 
-def pooled(figures: Iterable[Mapping[int, Figure]]) -> Spread | None:
-    """How much figures of one kind change from seed to seed, of those with several seeds; None if there are none."""
-    several = [np.array([one.value for one in by_seed.values()]) for by_seed in figures if len(by_seed) > 1]
-    freedom = sum(len(values) - 1 for values in several)
-    squares = sum(((values - values.mean()) ** 2).sum() for values in several)
+def pooled(sets: Iterable[Iterable[Mapping[int, Figure]]]) -> Spread | None:
+    """How much figures of one kind change from seed to seed, of those with several seeds; None if there are none.
+
+    Args:
+        sets: of figures by seed. Those of a set hang on the same runs, and change alike, so they count as one.
+    """
+    squares, freedom = 0.0, 0
+    for figures in sets:
+        several = [np.array([one.value for one in by_seed.values()]) for by_seed in figures if len(by_seed) > 1]
+        if several:
+            own = max(map(len, several)) - 1
+            squares += own * float(np.mean([values.var(ddof=1) for values in several]))
+            freedom += own
     return Spread(float(np.sqrt(squares / freedom)), freedom) if freedom else None
 
 

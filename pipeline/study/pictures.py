@@ -1,5 +1,6 @@
 """What other pictures would have made of a run's figures, from what evaluate noted of each picture."""
 
+import zlib
 from functools import lru_cache
 from zipfile import BadZipFile
 
@@ -24,7 +25,7 @@ def needed(experiment: Experiment) -> dict[str, np.ndarray]:
     try:
         with np.load(path or "") as noted:
             return {name: noted[name].astype(np.float16) for name in NEEDED if name in noted}
-    except (OSError, ValueError, EOFError, BadZipFile):  # not there, or cut off, as by a full disk
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):  # not there, or cut off, as by a full disk
         return {}
 
 

@@ -103,7 +103,8 @@ def _make(one: Run, code: Code, label: str) -> str | None:
         with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
             _follow(command, file, label)
     finally:
-        ASIDE.unlink()
+        if ASIDE.read_bytes() == PARAMS.read_bytes():
+            ASIDE.unlink()
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
         kept.write(there)
@@ -116,7 +117,12 @@ def _make(one: Run, code: Code, label: str) -> str | None:
 
 
 def _changed(one: Run, code: Code) -> str | None:
-    """Why a run that was planned is none any more."""
+    """Why a run that was planned is none any more.
+
+    Raises:
+        PipelineError: see `_check_nothing_set_aside`.
+    """
+    _check_nothing_set_aside()
     if changed := experiments.differences(experiments.code_now(), code):
         return f"the code was changed meanwhile ({', '.join(changed)}); run the same command again"
     if one.key not in {run.key for run in plan.runs(params.load())}:
