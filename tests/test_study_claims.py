@@ -242,7 +242,7 @@ def test_what_gans_on_the_same_unet_have_in_common_tells_nothing_of_how_unets_di
     calm, frozen = {"gan.adversarial_weight": 0}, {"gan.epochs": 0, "unet.encoder_learning_rate": 0}
     parts = {"a": part(("1",), (8000,), plain={}, calm=calm), "b": part(("1",), (500,), plain={}, frozen=frozen)}
     found = claims.all_claims(Table(studies.gathered(study(parts), skill)))
-    (claim,) = [claim for claim in found if claim.cell.setting == "frozen" and claim.kind == "settings"]
+    (claim,) = [claim for claim in found if claim.cell.setting == "frozen" and "unet.skill" in claim.differences]
     assert claim.on_pictures_alone
     assert not any(claim.on_pictures_alone for claim in found if claim.cell.setting == "calm")
 

@@ -250,9 +250,10 @@ def _settings(table: Table, part: str, weigh: Weigh) -> list[Claim]:
         base = cell._replace(setting=first)
         if cell.setting == first or base not in table.runs:
             continue
+        by_seed = table.less(cell, base, *SKILL)
         brought = None
-        if not table.same_unet(cell, base):
-            brought = weigh(cell, "settings", "unet.skill", table.less(cell, base, *SKILL))
+        if by_seed and not table.same_unet(cell, base):
+            brought = weigh(cell, "settings", "unet.skill", by_seed)
         start = f"On {cell.target} with {count(cell.images)} and {table.encoders[cell]}"
         if brought:
             sentence = f"{start}: the U-Net, {cell.setting}, has {_more_or_less(brought)} {first}."
