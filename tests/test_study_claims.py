@@ -163,7 +163,7 @@ def test_no_difference_is_claimed_that_the_seeds_could_have_made():
     assert "brings 0.080" in lucky  # one seed alone cannot know
     _, lucky = said(
         lambda run: None if run.params.seed and run.params.images == 8000 else skill(run),
-        {"few": part(images=(500,)), "many": part(images=(8000,))},
+        {"few": part(images=(500,)), "many": part(images=(8000,))},  # of the same target
         kind="encoder or none",
     )
     assert "8,000 pictures: vgg8 pretrained on cifar10 (the same) makes no clear difference: 0.080 (−0.0" in lucky
@@ -243,11 +243,11 @@ def test_what_gans_on_the_same_unet_have_in_common_tells_nothing_of_how_unets_di
     parts = {"a": part(("1",), (8000,), plain={}, calm=calm), "b": part(("1",), (500,), plain={}, frozen=frozen)}
     found = claims.all_claims(Table(studies.gathered(study(parts), skill)))
     (claim,) = [claim for claim in found if claim.cell.setting == "frozen" and "unet.skill" in claim.differences]
-    assert claim.on_pictures_alone
+    assert claim.on_pictures_alone  # of U-Nets nothing else has several seeds
     assert not any(claim.on_pictures_alone for claim in found if claim.cell.setting == "calm")
 
 
-def test_tiles_that_overlap_say_nothing_of_how_much_others_change():
+def test_one_target_says_nothing_of_how_much_another_changes():
     parts = {"tiles": part(("photos",), (8000,), plain={}), "others": part(("1",), (8000,), plain={})}
 
     def found(run):

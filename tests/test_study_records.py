@@ -248,7 +248,7 @@ def test_what_is_missing_is_shown_and_named_and_a_mean_says_how_many_seeds_it_ha
     html = build(lambda run: None if run.params.seed and run.params.roles().encoder == "none" else by_encoder(run))
     assert "12 of the 16 runs of the study are measured" in html
     assert "1 of 2 seeds" in html
-    assert ", 0.200 instead of 0.100. <small>1 of 2 seeds; intervals of the pictures alone</small>" in html
+    assert ", 0.200 instead of 0.100. <small>1 of 2 seeds</small>" in html
     assert "of 2 seeds" not in build(by_encoder)
     assert 'encoders-none-500-plain-seed1</code>: <span class="none">missing' in html
     nothing = build(lambda run: None)

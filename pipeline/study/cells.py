@@ -14,7 +14,6 @@ from pipeline.study.pictures import Pictures
 from pipeline.study.records import MEASURED, Record
 
 RANDOM = "random weights"
-OVERLAPPING = {"photos32", "photos96"}  # targets whose pictures are tiles of few photographs
 
 
 class Cell(NamedTuple):
@@ -130,10 +129,6 @@ class Table:
     def alike(self, first: Cell, second: Cell) -> bool:
         """Whether the encoders of two cells have the same architecture, so that they can be compared."""
         return second in self.runs and self.encoders[first].architecture == self.encoders[second].architecture
-
-    def overlaps(self, cell: Cell) -> bool:
-        """Whether the pictures of a cell's target overlap."""
-        return cell.target.partition(" ")[0] in OVERLAPPING
 
     def same_unet(self, first: Cell, second: Cell) -> bool:
         """Whether two cells differ in their GANs alone, so that what their U-Nets differ by is chance."""

@@ -5,7 +5,6 @@ A difference is claimed if its interval is on one side of 0; else the sentence s
 
 import json
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -77,24 +76,22 @@ def all_claims(table: Table) -> list[Claim]:
     """All that can be said, in the order of the study.
 
     A difference of one or two seeds cannot tell how much another seed would change it. It is taken to be as much as
-    those of the same kind and figure change that have several seeds, in all parts together. Only of the same target
-    are what a judge says, for each has a scale of its own, and what tiles that overlap say, which change much more.
-    Differences of one U-Net, such as of its GANs, count as one.
+    those of the same figure on the same target change that have several seeds: those of the same kind, or else of all
+    kinds. From target to target that differs too much. Differences of one U-Net, such as of its GANs, count as one.
     """
-    found: defaultdict[tuple[str, str, str], defaultdict[str, list[Mapping[int, Figure]]]]
-    found = defaultdict(lambda: defaultdict(list))
-
-    def group(cell: Cell, kind: str, figure: str) -> tuple[str, str, str]:
-        apart = "judge" in figure or table.overlaps(cell)
-        return kind, figure, cell.target if apart else ""
+    found: dict[tuple[str, str], dict[str, dict[str, list[Mapping[int, Figure]]]]] = {}
 
     def gather(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
         if by_seed:
-            found[group(cell, kind, figure)][json.dumps(table.unet(cell), sort_keys=True)].append(by_seed)
+            unets = found.setdefault((cell.target, figure), {}).setdefault(kind, {})
+            unets.setdefault(json.dumps(table.unet(cell), sort_keys=True), []).append(by_seed)
         return intervals.mean(by_seed)
 
     def weigh(cell: Cell, kind: str, figure: str, by_seed: Mapping[int, Figure]) -> Interval | None:
-        return intervals.mean(by_seed, intervals.pooled(found[group(cell, kind, figure)].values()))
+        kinds = found.get((cell.target, figure), {})
+        of_all = (differences for unets in kinds.values() for differences in unets.values())
+        usual = intervals.pooled(kinds.get(kind, {}).values()) or intervals.pooled(of_all)
+        return intervals.mean(by_seed, usual)
 
     _claims(table, gather)
     return _claims(table, weigh)

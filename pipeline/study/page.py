@@ -15,7 +15,7 @@ from markupsafe import Markup
 from pipeline.params import Study
 from pipeline.study import cache, claims, glossary
 from pipeline.study.answers import answers
-from pipeline.study.cells import OVERLAPPING, Table
+from pipeline.study.cells import Table
 from pipeline.study.claims import Claim
 from pipeline.study.elements import NOTHING
 from pipeline.study.intervals import Interval
@@ -23,6 +23,7 @@ from pipeline.study.records import MEASURED, Record
 from pipeline.study.sections import GRID, sections
 
 FROM_IMAGENET = {"stl10", "imagenette"}
+OVERLAPPING = {"photos32", "photos96"}
 LIBRARIES = "torch", "torchvision", "fastai", "dvc", "numpy", "scipy", "scikit-image", "torchmetrics"
 
 
