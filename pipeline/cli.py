@@ -54,9 +54,7 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
         raise Unread(f"{name}: nobody reads what it says; run the same command again to go on") from None
     except Exception as error:
         if ran_out_of_memory(error):
-            raise PipelineError(
-                f"{name}: out of memory; {_more_memory(name)}, and run the same command again"
-            ) from None
+            raise _no_memory(name) from None
         if not isinstance(error, OSError):
             raise
         place = error.filename2 or error.filename
@@ -66,12 +64,13 @@ def _stage(name: str, shared: bool = False) -> Iterator[params.Params]:
         raise PipelineError(f"{name}: {where}{reason}; {way_out}, and run the same command again") from None
 
 
-def _more_memory(stage: str) -> str:
-    """What helps a stage that had not enough."""
-    if stage.startswith(("train-", "pretrain-", "evaluate")):
-        section = stage.removeprefix("train-").replace("-", ".")
-        return f"lower {section}.batch_size in params.yaml, or end other programs"
-    return "end other programs"
+def _no_memory(command: str) -> PipelineError:
+    """That a command had not enough memory, and what helps."""
+    way_out = "end other programs"
+    if command.startswith(("train-", "pretrain-", "evaluate")):
+        section = command.removeprefix("train-").replace("-", ".")
+        way_out = f"lower {section}.batch_size in params.yaml, or {way_out}"
+    return PipelineError(f"{command}: out of memory; {way_out}, and run the same command again")
 
 
 @app.command()
@@ -211,9 +210,7 @@ def colourise(
         raise
     except Exception as error:
         if ran_out_of_memory(error):
-            raise PipelineError(
-                "colourise: out of memory; end other programs, and run the same command again"
-            ) from None
+            raise _no_memory("colourise") from None
         raise
 
 

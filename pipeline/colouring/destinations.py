@@ -181,7 +181,7 @@ def _real(path: Path) -> Path:
 
 def _beside(folder: Path) -> Path:
     """The folder for the results of all that is in a folder."""
-    named = folder if folder.name not in ("", "..") else folder.resolve()
+    named = folder if folder.name not in ("", "..") else _real(folder)
     if not named.name:
         raise PipelineError(f"{folder}: the folder of all folders has none beside it; say by --out where to write")
     return named.with_name(named.name + COLOURED)
@@ -189,7 +189,7 @@ def _beside(folder: Path) -> Path:
 
 def _entry(path: Path) -> Path:
     """A file by the real name of its folder, of which a name is given in whatever way; a link to a file is another."""
-    return path.parent.resolve() / path.name
+    return _real(path.parent) / path.name
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

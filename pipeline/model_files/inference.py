@@ -125,10 +125,10 @@ def _load_onnx(path: Path, device: str) -> Network:
     session = _start(content, path, device)
     try:
         about = session.get_modelmeta().custom_metadata_map
-        _ = [one.name for one in (*session.get_inputs(), *session.get_outputs())]
+        given, _ = ([one.name for one in ones] for ones in (session.get_inputs(), session.get_outputs()))
     except UnicodeDecodeError:
         raise metadata.not_a_model(path, "names in it are no UTF-8") from None
-    if metadata.KEY not in about and [one.name for one in session.get_inputs()] != ["l"]:
+    if metadata.KEY not in about and given != ["l"]:
         return _ddcolor(session, path, device)
     metadata.check_seal(content, path)
     about = metadata.decode(about, path, "colouriser")

@@ -50,13 +50,11 @@ ENDS = {"JPEG": b"\xff\xd9", "PNG": b"\0\0\0\0IEND\xaeB`\x82"}
 
 def fit(kind: str, photograph: Photograph) -> str:
     """The format to write a photograph's result in: the given one of `OPTIONS`, or another if that cannot hold it."""
-    several, alpha = len(photograph.pages) > 1, photograph.pages[0].alpha
+    first, several = photograph.pages[0], len(photograph.pages) > 1
     if several and photograph.carried[0].duration is None:
         return "TIFF"
-    holds = max(photograph.pages[0].opaque.size) <= LARGEST.get(kind, sys.maxsize)
-    if several:  # frames
-        return kind if holds and kind in ("PNG", "WEBP") else "PNG"
-    return "PNG" if not holds or (kind == "JPEG" and alpha) else kind
+    holds = kind in ("PNG", "WEBP") if several else kind != "JPEG" or not first.alpha
+    return kind if holds and max(first.opaque.size) <= LARGEST.get(kind, sys.maxsize) else "PNG"
 
 
 def save(

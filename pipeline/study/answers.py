@@ -64,15 +64,6 @@ def in_short(table: Table, said: Sequence[Claim]) -> str:
     return " ".join(sentences)
 
 
-def _against(said: Sequence[Claim], kind: str) -> dict[str, list[Claim]]:
-    """The claims of a kind, by what they are against."""
-    found: dict[str, list[Claim]] = {}
-    for claim in said:
-        if claim.kind == kind:
-            found.setdefault(claim.against, []).append(claim)
-    return found
-
-
 def _help(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps, compared with random weights."""
     helping = [claim for claim in said if claim.kind == "encoder or none"]
@@ -129,7 +120,10 @@ def _few(said: Sequence[Claim]) -> Iterator[str]:
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:
     """What GANs have more and less of."""
-    for against, group in _against(said, "gan").items():
+    for against, beside in BESIDE.items():
+        group = [claim for claim in said if claim.kind == "gan" and claim.against == against]
+        if not group:
+            continue
         parts: list[str] = []
         for metric, (more, less, _) in claims.PAINTED.items():
             signs = [claim.differences[f"gan.{metric}"].sign for claim in group if f"gan.{metric}" in claim.differences]
@@ -137,7 +131,7 @@ def _lively(said: Sequence[Claim]) -> Iterator[str]:
                 if clear := signs.count(sign):
                     parts.append(f"{word} in {clear if parts else _of(clear, len(signs))}")
         has = claims.listed(parts) if parts else f"clearly more or less of nothing in {_of(len(group), len(group))}"
-        yield f"Compared with {BESIDE[against]}, the GAN has {has}."
+        yield f"Compared with {beside}, the GAN has {has}."
 
 
 def _of(part: int, whole: int) -> str:

@@ -22,10 +22,12 @@ def needed(experiment: Experiment) -> dict[str, np.ndarray]:
     digit; float16 knows an L1 to a two thousandth, which a mean over pictures does not show.
     """
     path = cache.path(experiment, NOTED)
+    if not path:
+        return {}
     try:
-        with np.load(path or "") as noted:
+        with np.load(path) as noted:
             return {name: noted[name].astype(np.float16) for name in NEEDED if name in noted}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):  # not there, or cut off, as by a full disk
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):  # cut off, as by a full disk
         return {}
 
 
