@@ -23,6 +23,7 @@ from unittest.mock import patch
 import pandas as pd
 import torch
 from fastai.callback.schedule import ParamScheduler
+from fastai.layers import NormType
 from fastai.vision.models.unet import DynamicUnet
 from torch import nn
 
@@ -67,6 +68,11 @@ def with_last_cross(*arguments: Any, last_cross: bool, **more: Any) -> nn.Module
     return BothWays(*arguments, **more)
 
 
+def without_norms(*arguments: Any, norm_type: NormType, **more: Any) -> nn.Module:
+    """The U-Net as DynamicUnet makes it by default, its decoder not normalised."""
+    return BothWays(*arguments, **more)
+
+
 @contextmanager
 def random_encoder() -> Iterator[None]:
     """The U-Net stands on nothing that was learnt."""
@@ -106,6 +112,7 @@ UNET = {
     "− Muon: AdamW": Ingredient(lambda: patch.object(train_unet, "Muon", torch.optim.AdamW)),
     "− decay: constant rate": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", constant)),
     "− lower rate for the encoder": Ingredient(lambda: patch.object(train_unet, "warm_up_and_decay", alike)),
+    "− batch normalisation in the decoder": Ingredient(lambda: patch.object(generator, "BothWays", without_norms)),
     "− dropout": Ingredient(values={"dropout": 0}),
     "− zoom, turn and shift: mirrored": Ingredient(values={"zoom": 0}),
     "− shift of those not zoomed into": Ingredient(lambda: patch.object(batches, "flip_and_shift", batches.flip)),

@@ -92,7 +92,7 @@ def _check(model: Path, out: Path, card: Path, force: bool) -> None:
 @torch.no_grad()
 def paint_stronger(network: BothWays, gain: float) -> None:
     """Multiply a U-Net's colours: those of its last layer, which is linear."""
-    (painting,) = network.layers[-1]
+    painting = network.layers[-1]
     painting.weight *= gain
     painting.bias *= gain
 

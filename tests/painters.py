@@ -30,7 +30,7 @@ CLASSIFIER = {
 def random_unet() -> nn.Module:
     """A U-Net of random weights that paints, where one that is about to be trained would paint next to nothing."""
     network = unet("resnet20")
-    nn.init.normal_(network.layers[-1][0].weight, 0, 0.1)
+    nn.init.normal_(network.layers[-1].weight, 0, 0.1)
     return network
 
 

@@ -48,7 +48,7 @@ def dynamic_unet() -> bool:
     from pipeline.networks.generator import unet
 
     network = unet("resnet20")
-    (painting,) = network.layers[-1]
+    painting = network.layers[-1]
     return isinstance(network.layers[0], nn.Sequential) and isinstance(painting, nn.Conv2d)
 
 

@@ -46,7 +46,7 @@ def test_a_unet_paints_two_channels_at_any_size(architecture, size):
 
 def test_a_unet_paints_a_mirrored_picture_with_mirrored_colours():
     network, l = unet("vgg8"), torch.rand(4, 1, 32, 32)  # noqa: E741
-    nn.init.normal_(network.layers[-1][0].weight)
+    nn.init.normal_(network.layers[-1].weight)
     with torch.inference_mode():
         assert not torch.allclose(network.train()(l.flip(3)), network(l).flip(3), atol=0.1)
         torch.testing.assert_close(network.eval()(l.flip(3)), network(l).flip(3), rtol=1e-3, atol=1e-3)

@@ -236,7 +236,7 @@ def test_networks_compute_the_same_when_their_statistics_are_shared():
 
 def test_a_unet_whose_statistics_are_shared_still_has_its_skips():
     network = unet("timm/mobilenetv3_small_050").eval()  # of which one comes out of a normalisation
-    torch.nn.init.normal_(network.layers[-1][0].weight)
+    torch.nn.init.normal_(network.layers[-1].weight)
     x = torch.rand(2, 1, 64, 64)
     with torch.inference_mode():
         expected = network(x)

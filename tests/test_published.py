@@ -42,7 +42,7 @@ def test_a_classifier_on_a_network_of_timm_is_that_network(architecture):
 @pytest.mark.parametrize("size", [(32, 32), (33, 47)])
 def test_a_unet_on_a_network_of_timm_paints_at_any_size_and_sees_details(architecture, size):
     network = unet(architecture).eval()
-    nn.init.normal_(network.layers[-1][0].weight)
+    nn.init.normal_(network.layers[-1].weight)
     l = torch.zeros(2, 1, *size)  # noqa: E741
     l[1, 0, 12, 16] = 1
     with torch.inference_mode():
@@ -134,7 +134,7 @@ def test_on_an_encoder_of_timm_a_unet_is_trained_and_goes_on(settings, tmp_path,
 def test_a_unet_on_an_encoder_of_timm_is_exported_and_colourises(tmp_path, architecture):
     torch.manual_seed(0)
     network, file = unet(architecture), tmp_path / "unet.safetensors"
-    nn.init.normal_(network.layers[-1][0].weight, 0, 0.1)
+    nn.init.normal_(network.layers[-1].weight, 0, 0.1)
     saved.save(file, network, **COLOURISER | {"architecture": architecture})
     export.run(str(file), None)  # which sees that both compute the same
     assert architecture in (tmp_path / "unet.onnx.md").read_text(encoding="utf-8")

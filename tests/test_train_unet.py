@@ -117,7 +117,7 @@ def test_a_frozen_encoder_stays_so_in_training_on_and_its_statistics_when_they_a
     split = store.Split(pictures, labels)
     batches = loaders(split, split, to_lightness_and_ab, flip, 4)
     network = unet("resnet20")
-    nn.init.normal_(network.layers[-1][0].weight)
+    nn.init.normal_(network.layers[-1].weight)
     network.freeze_encoder()
     before = state(network.layers[0])
     learner(batches, network, nn.L1Loss(), partial(torch.optim.Adam, fused=True), []).fit(1, 0.01)

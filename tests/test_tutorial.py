@@ -29,7 +29,7 @@ def test_the_tutorials_recipe_still_trains_on_what_this_project_has_become(tmp_p
 
 def test_the_tutorials_networks_see_no_mirror_image():
     network = unet("resnet20").eval()
-    nn.init.normal_(network.layers[-1][0].weight)
+    nn.init.normal_(network.layers[-1].weight)
     picture = torch.rand(1, 1, 32, 32)
     both = network(picture)
     assert torch.allclose(both, network(picture.flip(3)).flip(3), atol=1e-3)

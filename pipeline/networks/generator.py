@@ -1,6 +1,7 @@
 """The colouriser: fastai's `DynamicUnet` on an encoder of greyscale pictures."""
 
 import torch
+from fastai.layers import NormType
 from fastai.vision.models.unet import DynamicUnet, UnetBlock
 from torch import Tensor, nn
 
@@ -44,9 +45,11 @@ class BothWays(DynamicUnet):
 def unet(architecture: str, *, dropout: float = 0) -> BothWays:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
-    Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. There is no further block at full
-    resolution that looks at the input again: it would take two thirds of the time once more. The painting layer starts
-    near zero, because grey is a better guess than noise.
+    Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. Convolutions of the decoder are followed by
+    batch normalisation (Ioffe & Szegedy 2015); without it, what ReLU lets through soon dies away, for weights learn to
+    sum to less than zero. There is no further block at full resolution that looks at the input again: it would take two
+    thirds of the time once more. The last layer paints; it is not normalised, and starts near zero, because grey is a
+    better guess than noise.
 
     Args:
         architecture: of the encoder.
@@ -54,19 +57,20 @@ def unet(architecture: str, *, dropout: float = 0) -> BothWays:
             (Tompson et al. 2015, section 3.2), lest it soon know few pictures by heart.
     """
     body = encoder.build(architecture, channels=1).body
-    network = BothWays(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False)
+    network = BothWays(body, n_out=2, img_size=(BUILD_SIZE, BUILD_SIZE), last_cross=False, norm_type=NormType.Batch)
+    *hidden, normalised_painting, _ = network.layers  # the last one wraps the result in a tensor subclass
     layers = []
-    for layer in network.layers[:-1]:  # the last one wraps the result in a tensor subclass, which nothing needs
+    for layer in hidden:
         layers.append(layer)
         if layer is body or isinstance(layer, UnetBlock):
             layers.append(nn.Dropout2d(dropout))
         if isinstance(layer, UnetBlock):
             layer.bn.register_forward_hook(_lay_gradient_out)
-    network.layers = nn.ModuleList(layers)
-    network.dropout = dropout
-    (painting,) = network.layers[-1]
+    painting = nn.Conv2d(normalised_painting[0].in_channels, 2, 1)
     nn.init.normal_(painting.weight, 0, 0.001)
     nn.init.zeros_(painting.bias)
+    network.layers = nn.ModuleList([*layers, painting])
+    network.dropout = dropout
     return network
 
 
