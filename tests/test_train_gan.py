@@ -52,6 +52,16 @@ def test_an_encoder_that_was_frozen_stays_so(tmp_path, monkeypatch, rate):
     assert all(same) == (rate == 0)
 
 
+def test_pictures_are_normalised_as_the_unet_does_it_while_all_weights_learn(tmp_path, monkeypatch):
+    settings, network = ready(tmp_path, monkeypatch, {}, epochs=1)
+    before = network.state_dict()
+    train_gan.run(settings)
+    trained, about = saved.load(tmp_path / "models/gan.safetensors", "colouriser")
+    assert about["share"] > 0
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(tensor, before[name]) == ("running_" in name or "num_batches" in name), name
+
+
 def test_pictures_that_are_too_small_at_half_the_side_are_refused_before_the_training(tmp_path, monkeypatch):
     settings, _ = ready(tmp_path, monkeypatch, {}, epochs=1, half_size=0.5)
     architecture = "timm/test_convnext"

@@ -19,6 +19,7 @@ class BothWays(DynamicUnet):
 
     trains_both_ways = False
     encoder_learns = True
+    keeps_statistics = False
     dropout: float
 
     def forward(self, l: Tensor) -> Tensor:  # noqa: E741
@@ -34,11 +35,20 @@ class BothWays(DynamicUnet):
         self.layers[0].requires_grad_(False)
         self.train(self.training)
 
+    def keep_statistics(self) -> None:
+        """From now on batch normalisation uses, in training as well, the statistics that there are."""
+        self.keeps_statistics = True
+        self.train(self.training)
+
     def train(self, mode: bool = True) -> "BothWays":
-        """All that learns; a frozen encoder stays in evaluation mode."""
+        """All that learns; what is frozen or kept stays in evaluation mode."""
         super().train(mode)
         if not self.encoder_learns:
             self.layers[0].eval()
+        if self.keeps_statistics:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         return self
 
 
@@ -67,8 +77,8 @@ def unet(architecture: str, *, dropout: float = 0) -> BothWays:
         if isinstance(layer, UnetBlock):
             layer.bn.register_forward_hook(_lay_gradient_out)
     painting = nn.Conv2d(normalised_painting[0].in_channels, 2, 1)
-    nn.init.normal_(painting.weight, 0, 0.001)
-    nn.init.zeros_(painting.bias)
+    for parameter in painting.parameters():
+        nn.init.normal_(parameter, 0, 0.001)
     network.layers = nn.ModuleList([*layers, painting])
     network.dropout = dropout
     return network

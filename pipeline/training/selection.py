@@ -13,7 +13,6 @@ from pipeline.training import processes
 from pipeline.training.average import weights
 from pipeline.training.checkpoint import LOWER
 from pipeline.training.precision import autocast
-from pipeline.training.statistics import take_statistics
 
 CLOSE = 0.01  # how exactly the share of a mix is found
 
@@ -25,8 +24,6 @@ class Selection(Callback):
     weights are a mix of both (Wang et al. 2018, 'ESRGAN', section 3.4): the further from the start, the livelier, and
     the higher the L1. The one that is just lively enough is kept; the last one, if it is not lively enough itself, or
     if the first one is already.
-
-    A mix has batch statistics of its own, see `statistics.PlainStatistics`: those of both, mixed, would fit neither.
 
     The epoch is not chosen: of equally lively networks, later ones have a higher L1 but are more like real pictures.
 
@@ -62,7 +59,6 @@ class Selection(Callback):
     def _mix(self, share: float) -> None:
         for tensor, start, end in zip(weights(self.model), self.start, self.end, strict=True):
             tensor.copy_(start.lerp(end, share))
-        take_statistics(self.model, self.dls)
 
     @torch.inference_mode()
     def _colourfulness(self, paint: bool = True) -> float:

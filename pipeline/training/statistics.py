@@ -41,13 +41,13 @@ def take_statistics(network: nn.Module, batches: Loaders) -> None:
     """
     device = torch.device(batches.device)
     accelerators = range(0 if device.type == "cpu" else torch.accelerator.device_count())
-    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network, batches.plain.share):
-        for x, _ in batches.plain:
+    with torch.random.fork_rng(accelerators), autocast(device), _gathering(network, batches.plain.share) as norms:
+        for x, _ in batches.plain if norms else ():
             network(x)
 
 
 @contextmanager
-def _gathering(network: nn.Module, share: float) -> Iterator[None]:
+def _gathering(network: nn.Module, share: float) -> Iterator[list[nn.modules.batchnorm._BatchNorm]]:
     """Batch normalisation that trains begins anew, and all batches of the block count alike (as in torch's SWA)."""
     was_training = network.training
     network.train()
@@ -56,7 +56,7 @@ def _gathering(network: nn.Module, share: float) -> Iterator[None]:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    yield
+    yield norms
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         statistics: list[Any] = [norm.running_mean, norm.running_var]
