@@ -106,7 +106,7 @@ def train(
         return history, 0.0
     batches = colouriser.batches(params, params.gan.batch_size, flip)
     network.trains_both_ways = True
-    network.keep_statistics()  # what learns how a batch is normalised paints other colours where it stands alone
+    network.keep_statistics()  # in use no batch normalises a picture: what is trained so would paint other colours
     adam = partial(torch.optim.Adam, betas=(params.gan.beta1, 0.999), fused=True)
     if params.gan.adversarial_weight:
         side = min(batches.train.split.pictures.shape[1:3])

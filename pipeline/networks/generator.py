@@ -56,10 +56,10 @@ def unet(architecture: str, *, dropout: float = 0) -> BothWays:
     """A U-Net with random weights: l (N, 1, H, W) in [-1, 1] → ab (N, 2, H, W) in about [-1, 1], at any H and W.
 
     Its first layer, `layers[0]`, is the encoder that `encoder.build` makes. Convolutions of the decoder are followed by
-    batch normalisation (Ioffe & Szegedy 2015); without it, what ReLU lets through soon dies away, for weights learn to
-    sum to less than zero. There is no further block at full resolution that looks at the input again: it would take two
-    thirds of the time once more. The last layer paints; it is not normalised, and starts near zero, because grey is a
-    better guess than noise.
+    batch normalisation (Ioffe & Szegedy 2015); without it their weights learn to sum to less than zero, and ReLU leaves
+    fewer and fewer values that are not. There is no further block at full resolution that looks at the input again: it
+    would take two thirds of the time once more. The last layer paints; it is not normalised, and starts near zero,
+    because grey is a better guess than noise.
 
     Args:
         architecture: of the encoder.

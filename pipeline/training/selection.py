@@ -25,6 +25,9 @@ class Selection(Callback):
     the higher the L1. The one that is just lively enough is kept; the last one, if it is not lively enough itself, or
     if the first one is already.
 
+    Batch statistics are no weights, and a mix of two would fit neither: let the network keep them while it is trained,
+    see `BothWays.keep_statistics`.
+
     The epoch is not chosen: of equally lively networks, later ones have a higher L1 but are more like real pictures.
 
     Args:
