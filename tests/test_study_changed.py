@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline import params
-from pipeline.study import experiments, run
+from pipeline.study import experiments, plan, run
 from pipeline.system.errors import PipelineError
 from tests.studies import CODE, study
 from tests.test_study_plan import PARAMS
@@ -28,29 +28,67 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(folder):
-    mine = yaml.safe_dump(PARAMS | {"seed": 7})
-    (folder / "params.yaml").write_text(mine)
-    run.ASIDE.parent.mkdir(parents=True)
-    run.ASIDE.write_text(mine)
-    subprocess.run(("git", "stash", "-q"), check=True)
-    with pytest.raises(PipelineError, match="`git stash pop` brings them back"):
-        run.run()
-    subprocess.run(("git", "stash", "pop", "-q"), check=True)
-    run._check_nothing_set_aside()
-    assert Path("params.yaml").read_text() == mine
-
-
-def test_that_is_told_too_where_dvc_alone_was_killed(folder, monkeypatch):
-    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS | {"images": 7}))
-    monkeypatch.setattr(run, "_follow", lambda *_: subprocess.run(("git", "stash", "-q"), check=True))
+@pytest.fixture
+def killed(folder, monkeypatch):
+    """A function that runs a study, in which DVC is killed when it has come to where the given commands bring git."""
     monkeypatch.setattr(run.kept, "all_known", list)
     monkeypatch.setattr(run.leftovers, "queued", list)
     monkeypatch.setattr(run.leftovers, "sweep", lambda: None)
-    monkeypatch.setattr(run.experiments, "read_all", list)
-    for _ in range(2):
-        with pytest.raises(PipelineError, match="`git stash pop` brings them back"):
+
+    def study_in_which(*commands, ends_with=KeyboardInterrupt):
+        def follow(*_):
+            for command in commands:
+                subprocess.run(command, shell=True, check=True)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run, "_follow", follow)
+        with pytest.raises(ends_with) as ended:
             run.run()
+        return str(ended.value)
+
+    return study_in_which
+
+
+def git(*arguments):
+    return subprocess.run(("git", *arguments), check=True, capture_output=True, text=True).stdout
+
+
+def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(killed):
+    mine = yaml.safe_dump(PARAMS | {"images": 7})
+    Path("params.yaml").write_text(mine)
+    for _ in range(2):
+        assert "`git stash pop` brings them back" in killed("git stash -q", ends_with=PipelineError)
+    git("stash", "pop", "-q")
+    killed()
+    assert Path("params.yaml").read_text() == mine
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("we_too", [True, False])
+def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(killed, committed, we_too, monkeypatch):
+    Path("params.yaml").write_text("# mine\n" + yaml.safe_dump(PARAMS | {"images": 7}))
+    if committed:
+        git("commit", "-qam", "second")
+    before, branch = Path("params.yaml").read_bytes(), git("symbolic-ref", "HEAD")
+    values = plan.runs(params.load())[0].params.model_dump(mode="json")
+    theirs = f"cat > params.yaml <<'END'\n{yaml.safe_dump(values)}END"
+    with monkeypatch.context() as death:
+        if we_too:
+            death.setattr(run, "put_back", lambda: None)
+        killed("git checkout -q --detach", theirs, "git add params.yaml")
+    if we_too:
+        assert Path("params.yaml").read_bytes() != before
+        run.show()
+    assert Path("params.yaml").read_bytes() == before
+    assert git("symbolic-ref", "HEAD") == branch
+    assert git("status", "--short", "--untracked-files=no") == ("" if committed else " M params.yaml\n")
+
+
+def test_what_was_edited_while_a_study_ran_stays_as_it_is(killed):
+    mine = yaml.safe_dump(PARAMS | {"images": 7})
+    killed("git checkout -q --detach", f"cat > params.yaml <<'END'\n{mine}END")
+    assert Path("params.yaml").read_text() == mine
+    assert git("symbolic-ref", "HEAD")
 
 
 def test_what_is_changed_while_a_study_runs_ends_it_before_the_next_run(folder, monkeypatch):

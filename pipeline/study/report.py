@@ -24,8 +24,9 @@ def report(any_code: bool = False) -> None:
         any_code: see `records.gather`.
 
     Raises:
-        PipelineError: params.yaml describes no run, and there is no experiment.
+        PipelineError: params.yaml describes no run, and there is no experiment; or see `run.put_back`.
     """
+    run.put_back_if_none_runs()
     base = params.load()
     planned, found = plan.runs(base), kept.all_known()
     if not planned and not found:

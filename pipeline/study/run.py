@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,10 +20,12 @@ from pipeline.study.estimate import Clock, seconds
 from pipeline.study.experiments import Code, Experiment
 from pipeline.study.plan import Run
 from pipeline.system.errors import PipelineError, printable
-from pipeline.system.lock import FOLDER
+from pipeline.system.files import write_all
+from pipeline.system.lock import FOLDER, Held, hold
 
 LOGS = FOLDER / "study"  # of runs that have not come to their end
-PARAMS, ASIDE = Path("params.yaml"), LOGS / "params.yaml"  # and what is in it while DVC runs
+PARAMS = Path("params.yaml")
+BEFORE = LOGS / "before.json"  # the branch and params.yaml before DVC ran, and with which values it runs
 STAGE = re.compile(r"Running stage '([^']+)'")
 NO_REASON = "DVC ended without a word"
 GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
@@ -39,7 +42,7 @@ def run(any_code: bool = False) -> None:
         PipelineError: runs failed, and all others were made nevertheless; or code or parameters were changed meanwhile,
             or set aside by DVC when it was killed.
     """
-    _check_nothing_set_aside()
+    put_back()
     code = experiments.code_now()
     missing, _ = _lacking(code, any_code)
     leftovers.sweep()
@@ -56,6 +59,7 @@ def run(any_code: bool = False) -> None:
 
 def show(any_code: bool = False) -> None:
     """List what the study lacks, and how long it will take; `any_code` as in `run`."""
+    put_back_if_none_runs()
     code = experiments.code_now()
     missing, measured = _lacking(code, any_code)
     clock, total = Clock(measured, code), 0.0
@@ -98,13 +102,13 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", called(one, code)]
     for name, value in one.overrides.items():
         command += ["--set-param", f"{name}={_quoted(value)}"]
-    ASIDE.write_bytes(PARAMS.read_bytes())
+    before = {"branch": _branch(), "params": _content(), "values": one.overrides}
+    write_all({BEFORE: lambda path: path.write_text(json.dumps(before))})
     try:
         with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
             _follow(command, file, label)
     finally:
-        if ASIDE.read_bytes() == PARAMS.read_bytes():
-            ASIDE.unlink()
+        put_back()
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
         kept.write(there)
@@ -117,12 +121,7 @@ def _make(one: Run, code: Code, label: str) -> str | None:
 
 
 def _changed(one: Run, code: Code) -> str | None:
-    """Why a run that was planned is none any more.
-
-    Raises:
-        PipelineError: see `_check_nothing_set_aside`.
-    """
-    _check_nothing_set_aside()
+    """Why a run that was planned is none any more."""
     if changed := experiments.differences(experiments.code_now(), code):
         return f"the code was changed meanwhile ({', '.join(changed)}); run the same command again"
     if one.key not in {run.key for run in plan.runs(params.load())}:
@@ -130,17 +129,58 @@ def _changed(one: Run, code: Code) -> str | None:
     return None
 
 
-def _check_nothing_set_aside() -> None:
-    """For a moment DVC sets what is not committed aside; if it is killed then, params.yaml is that of the commit.
+def put_back() -> None:
+    """Undo what DVC was about when it was killed: for a moment no branch, and the values of a run in params.yaml.
+
+    Before that it sets aside what is not committed.
 
     Raises:
-        PipelineError: that has happened.
+        PipelineError: it was killed before it brought that back.
     """
-    if ASIDE.exists() and ASIDE.read_bytes() != PARAMS.read_bytes() and experiments.git("stash", "list"):
-        raise PipelineError(
-            "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
-            f"`git stash pop` brings them back; if params.yaml is as you want it, delete {ASIDE}"
-        )
+    if not BEFORE.exists():
+        return
+    before = json.loads(BEFORE.read_bytes())
+    git, branch = experiments.git, before["branch"]
+    if branch and not _branch() and git("for-each-ref", "--format=%(objectname)", branch) == git("rev-parse", "HEAD"):
+        git("symbolic-ref", "HEAD", branch)
+    if _content() != before["params"]:
+        was = before["params"].encode("latin-1")
+        if _is_with(was, before["values"]):
+            write_all({PARAMS: lambda path: path.write_bytes(was)})
+            git("reset", "-q", "--", PARAMS.as_posix())
+        elif git("stash", "list"):
+            raise PipelineError(
+                "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
+                f"`git stash pop` brings them back; if params.yaml is as you want it, delete {BEFORE}"
+            )
+    BEFORE.unlink()
+
+
+def put_back_if_none_runs() -> None:
+    """What `put_back` does, unless a study runs now, whose DVC is about something."""
+    if BEFORE.exists():
+        with suppress(Held), hold(FOLDER / "study.lock", "work in a copy of the project on a local disk"):
+            put_back()
+
+
+def _content() -> str:
+    """Of params.yaml, a letter for each byte; nothing if it is not there."""
+    return PARAMS.read_bytes().decode("latin-1") if PARAMS.exists() else ""
+
+
+def _is_with(before: bytes, values: dict[str, Any]) -> bool:
+    """Whether params.yaml holds what it held before, but for these values."""
+    try:
+        was = params.check(params.read(before, PARAMS.name), PARAMS.name)
+        return params.load() == plan.override(was, values, PARAMS.name)
+    except PipelineError:
+        return False
+
+
+def _branch() -> str:
+    """The full name of the branch that git is on, nothing if it is on none."""
+    name = experiments.git("rev-parse", "--symbolic-full-name", "HEAD").decode().strip()
+    return "" if name == "HEAD" else name
 
 
 def called(one: Run, code: Code) -> str:
