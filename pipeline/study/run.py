@@ -146,8 +146,8 @@ def put_back() -> None:
     if _content() != before["params"]:
         was = before["params"].encode("latin-1")
         if _is_with(was, before["values"]):
-            write_all({PARAMS: lambda path: path.write_bytes(was)})
             git("reset", "-q", "--", PARAMS.as_posix())
+            write_all({PARAMS: lambda path: path.write_bytes(was)})
         elif git("stash", "list"):
             raise PipelineError(
                 "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
