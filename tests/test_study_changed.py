@@ -65,13 +65,16 @@ def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(killed
 
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize("we_too", [True, False])
-def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(killed, committed, we_too, monkeypatch):
+@pytest.mark.parametrize("written", [True, False])
+def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(
+    killed, committed, we_too, written, monkeypatch
+):
     Path("params.yaml").write_text("# mine\n" + yaml.safe_dump(PARAMS | {"images": 7}))
     if committed:
         git("commit", "-qam", "second")
     before, branch = Path("params.yaml").read_bytes(), git("symbolic-ref", "HEAD")
     values = plan.runs(params.load())[0].params.model_dump(mode="json")
-    theirs = f"cat > params.yaml <<'END'\n{yaml.safe_dump(values)}END"
+    theirs = f"cat > params.yaml <<'END'\n{yaml.safe_dump(values) if written else ''}END"
     with monkeypatch.context() as death:
         if we_too:
             death.setattr(run, "put_back", lambda: None)

@@ -143,9 +143,9 @@ def put_back() -> None:
     git, branch = experiments.git, before["branch"]
     if branch and not _branch() and git("for-each-ref", "--format=%(objectname)", branch) == git("rev-parse", "HEAD"):
         git("symbolic-ref", "HEAD", branch)
-    if _content() != before["params"]:
+    if (now := _content()) != before["params"]:
         was = before["params"].encode("latin-1")
-        if _is_with(was, before["values"]):
+        if not now or _is_with(was, before["values"]):  # DVC empties the file before it writes
             git("reset", "-q", "--", PARAMS.as_posix())
             write_all({PARAMS: lambda path: path.write_bytes(was)})
         elif git("stash", "list"):
