@@ -146,7 +146,7 @@ def put_back() -> None:
     if (now := _content()) != before["params"]:
         was = before["params"].encode("latin-1")
         if not now or _is_with(was, before["values"]):  # DVC empties the file before it writes
-            git("reset", "-q", "--", PARAMS.as_posix())
+            git("reset", "-q", "--", PARAMS.as_posix(), ".dvc/tmp")
             write_all({PARAMS: lambda path: path.write_bytes(was)})
         elif git("stash", "list"):
             raise PipelineError(
