@@ -99,7 +99,7 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str, colours: Mappi
         ticks.append((start + place - 1) / 2)
         place += 0.8
     axes.set_yticks(ticks, list(rows))
-    axes.invert_yaxis()
+    axes.set_ylim(place - 0.8, -1)  # the first on top; labels have up to three lines
     lowest, highest = axes.get_xlim()
     if lowest < (highest - lowest) / 4:
         axes.axvline(0, color="black", linewidth=0.8, zorder=1)
