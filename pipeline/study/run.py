@@ -103,7 +103,7 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     for name, value in one.overrides.items():
         command += ["--set-param", f"{name}={_quoted(value)}"]
     before = {"branch": _branch(), "params": _content(), "values": one.overrides}
-    write_all({BEFORE: lambda path: path.write_text(json.dumps(before))})
+    write_all({BEFORE: lambda path: path.write_bytes(json.dumps(before).encode())})
     try:
         with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
             _follow(command, file, label)
