@@ -15,12 +15,15 @@ from tests.test_study_plan import PARAMS
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A repository of git with params.yaml, in which the code stays what it is."""
+    """A repository of git with params.yaml, in which the code stays what it is, and nothing has run."""
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     git = ("git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=a@b.c")
     for command in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "first")):
         subprocess.run((*git, *command), check=True)
     monkeypatch.setattr(experiments, "code_now", lambda: CODE)
+    monkeypatch.setattr(run.kept, "all_known", list)
+    monkeypatch.setattr(run.leftovers, "queued", list)
+    monkeypatch.setattr(run.leftovers, "sweep", lambda: None)
     monkeypatch.chdir(tmp_path)
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
         monkeypatch.setenv(f"{name}_NAME", "n")
@@ -31,15 +34,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def killed(folder, monkeypatch):
     """A function that runs a study, in which DVC is killed when it has come to where the given commands bring git."""
-    monkeypatch.setattr(run.kept, "all_known", list)
-    monkeypatch.setattr(run.leftovers, "queued", list)
-    monkeypatch.setattr(run.leftovers, "sweep", lambda: None)
 
-    def study_in_which(*commands, ends_with=KeyboardInterrupt):
+    def study_in_which(*commands, ends_with=KeyboardInterrupt, we_too=True):
         def follow(*_):
             for command in commands:
                 subprocess.run(command, shell=True, check=True)
-            raise KeyboardInterrupt
+            if we_too:
+                raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "_follow", follow)
         with pytest.raises(ends_with) as ended:
@@ -53,11 +54,12 @@ def git(*arguments):
     return subprocess.run(("git", *arguments), check=True, capture_output=True, text=True).stdout
 
 
-def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(killed):
+@pytest.mark.parametrize("we_too", [True, False])
+def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(killed, we_too):
     mine = yaml.safe_dump(PARAMS | {"images": 7})
     Path("params.yaml").write_text(mine)
     for _ in range(2):
-        assert "`git stash pop` brings them back" in killed("git stash -q", ends_with=PipelineError)
+        assert "`git stash pop` brings them back" in killed("git stash -q", ends_with=PipelineError, we_too=we_too)
     git("stash", "pop", "-q")
     killed()
     assert Path("params.yaml").read_text() == mine
@@ -98,9 +100,6 @@ def test_what_is_changed_while_a_study_runs_ends_it_before_the_next_run(folder, 
     begun = study({"a": {"cases": ["1"], "images": [500], "settings": {"plain": {}}}}, seeds=(0, 1))
     now = [begun]
     monkeypatch.setattr(params, "load", lambda: now[0])
-    monkeypatch.setattr(run.kept, "all_known", list)
-    monkeypatch.setattr(run.leftovers, "queued", list)
-    monkeypatch.setattr(run.leftovers, "sweep", lambda: None)
     made = []
 
     def make(one, code, label):
