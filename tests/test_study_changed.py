@@ -89,6 +89,13 @@ def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(
     assert git("status", "--short", "--untracked-files=no") == ("" if committed else " M params.yaml\n")
 
 
+def test_a_note_that_is_broken_is_told_in_a_line(folder):
+    run.BEFORE.parent.mkdir(parents=True)
+    run.BEFORE.write_bytes(b"{")
+    with pytest.raises(PipelineError, match="before.json is broken; see that git is on your branch"):
+        run.show()
+
+
 def test_what_was_edited_while_a_study_ran_stays_as_it_is(killed):
     mine = yaml.safe_dump(PARAMS | {"images": 7})
     killed("git checkout -q --detach", f"cat > params.yaml <<'END'\n{mine}END")

@@ -135,11 +135,16 @@ def put_back() -> None:
     Before that it sets aside what is not committed.
 
     Raises:
-        PipelineError: it was killed before it brought that back.
+        PipelineError: it was killed before it brought that back; or what was noted before cannot be read.
     """
     if not BEFORE.exists():
         return
-    before = json.loads(BEFORE.read_bytes())
+    try:
+        before = json.loads(BEFORE.read_bytes())
+    except ValueError:
+        raise PipelineError(
+            f"study: {BEFORE} is broken; see that git is on your branch and params.yaml as you want it, then delete it"
+        ) from None
     git, branch = experiments.git, before["branch"]
     if branch and not _branch() and git("for-each-ref", "--format=%(objectname)", branch) == git("rev-parse", "HEAD"):
         git("symbolic-ref", "HEAD", branch)
