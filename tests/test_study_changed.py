@@ -92,7 +92,7 @@ def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(
 def test_a_note_that_is_broken_is_told_in_a_line(folder):
     run.BEFORE.parent.mkdir(parents=True)
     run.BEFORE.write_bytes(b"{")
-    with pytest.raises(PipelineError, match="before.json is broken; see that git is on your branch"):
+    with pytest.raises(PipelineError, match=r"before\.json is broken; see that git is on your branch"):
         run.show()
 
 
