@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from pipeline import params
 from pipeline.study import experiments, plan, run
 from pipeline.system.errors import PipelineError
-from tests.studies import CODE, study
+from tests.studies import CODE, part, study
 from tests.test_study_plan import PARAMS
 
 
@@ -89,18 +90,46 @@ def test_the_values_of_a_run_in_which_dvc_was_killed_are_not_gone_on_with(
     assert git("status", "--short", "--untracked-files=no") == ("" if committed else " M params.yaml\n")
 
 
-def test_a_note_that_is_broken_is_told_in_a_line(folder):
+@pytest.mark.parametrize("note", [b"{", b"{}", b"[]", b"\xff"])
+def test_a_note_that_is_broken_is_told_in_a_line(folder, note):
     run.BEFORE.parent.mkdir(parents=True)
-    run.BEFORE.write_bytes(b"{")
+    run.BEFORE.write_bytes(note)
     with pytest.raises(PipelineError, match=r"before\.json is broken; see that git is on your branch"):
         run.show()
 
 
 def test_what_was_edited_while_a_study_ran_stays_as_it_is(killed):
+    Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"images": 8}))
+    git("stash", "-q")  # set aside by somebody long before
     mine = yaml.safe_dump(PARAMS | {"images": 7})
     killed("git checkout -q --detach", f"cat > params.yaml <<'END'\n{mine}END")
     assert Path("params.yaml").read_text() == mine
     assert git("symbolic-ref", "HEAD")
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_the_values_of_the_run_that_is_made_are_not_taken_for_those_of_the_study(folder, monkeypatch, written):
+    base = params.load()
+
+    def beside(*_):
+        made = plan.runs(base)[0].params.model_dump(mode="json")
+        Path("params.yaml").write_text(yaml.safe_dump(made) if written else "")
+        assert run.as_it_stands() == base
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_follow", beside)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert params.load() == base
+
+
+@pytest.mark.parametrize("text", ["1", "2-high", "1.50", "1e3", "2024_01", "0x1", "grün", "True", "nan", "it's (a)\\"])
+def test_dvc_is_told_of_texts_as_they_are(text):
+    cases = {text: {"target": "cifar10", "encoder": "cifar10"}}
+    (one,) = plan.runs(study({"a": part((text,), (500,), plain={"unet.dropout": "1e-05"})}, [0], cases=cases, case=text))
+    told = {name: OverridesParser.create().parse_override(f"x={value}").value() for name, value in run._quoted(one).items()}
+    assert str(told.pop("case")) == text
+    assert told == {"images": 500, "seed": 0, "unet.dropout": 1e-05}
 
 
 def test_what_is_changed_while_a_study_runs_ends_it_before_the_next_run(folder, monkeypatch):

@@ -137,13 +137,14 @@ def test_a_folder_that_has_changed_is_not_measured_any_more(tmp_path, monkeypatc
     assert finished([one], CODE).keys() == {run.key}  # there is nothing that it could be made of again
 
 
-def test_what_became_of_a_run_is_not_said_of_one_with_other_parameters():
+def test_what_became_of_a_run_is_not_said_of_one_with_other_parameters_or_other_code():
     parts = {"a": part(("1",), (500,))}
     first, again = (plan.runs(study(parts, [0]))[0] for _ in range(2))
     (slower,) = plan.runs(study({"a": part(("1",), (500,), plain={"unet.learning_rate": 0.001})}, [0]))
-    assert log_of(first) == log_of(again)
+    assert log_of(first, CODE) == log_of(again, CODE)
     assert slower.name == first.name
-    assert log_of(slower) != log_of(first)
+    assert log_of(slower, CODE) != log_of(first, CODE)
+    assert log_of(first, {}) != log_of(first, CODE)
 
 
 def test_the_code_that_counts_is_what_lies_here_if_anything_was_run_with_it_and_else_that_of_the_last_run():

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import params
 from pipeline.study import claims, experiments, kept, leftovers, page, plan, records, run
 from pipeline.study.cells import Table
 from pipeline.study.records import FAILED, MISSING, QUEUED, Record
@@ -27,13 +26,13 @@ def report(any_code: bool = False) -> None:
         PipelineError: params.yaml describes no run, and there is no experiment; or see `run.put_back`.
     """
     run.put_back_if_none_runs()
-    base = params.load()
+    base = run.as_it_stands()
     planned, found = plan.runs(base), kept.all_known()
     if not planned and not found:
         raise PipelineError("study: there is no run; say in params.yaml, under study.parts, what it is to be made of")
     now = experiments.code_now()
     code = records.which_code(found, now)
-    gathered = records.gather(planned, found, code, _lacking(planned), any_code) + _failed_beside(planned)
+    gathered = records.gather(planned, found, code, _lacking(planned, now), any_code) + _failed_beside(planned)
     table = Table(gathered)
     said = claims.all_claims(table)
     notes = []
@@ -73,11 +72,11 @@ def _counted(gathered: list[Record]) -> list[Record]:
     return [record for record in gathered if record.status == records.MEASURED and record.places]
 
 
-def _lacking(planned: list[plan.Run]) -> dict[str, tuple[str, str]]:
-    """Key of a run → status and note, of those that wait, were stopped or have failed."""
+def _lacking(planned: list[plan.Run], code: experiments.Code) -> dict[str, tuple[str, str]]:
+    """Key of a run → status and note, of those that wait, were stopped or have failed, with this code."""
     found = {key: (FAILED, f"in DVC's queue, as {name}") for name, key in leftovers.failed()}
     for one in planned:
-        log = run.log_of(one)
+        log = run.log_of(one, code)
         if log.exists():
             reason = run.reason(log)
             found[one.key] = (FAILED, reason) if reason else (MISSING, "it was stopped, or runs now")

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from pipeline import params
+from pipeline.params import Params
 from pipeline.study import experiments, kept, leftovers, plan
 from pipeline.study.estimate import Clock, seconds
 from pipeline.study.experiments import Code, Experiment
@@ -25,9 +28,11 @@ from pipeline.system.lock import FOLDER, Held, hold
 
 LOGS = FOLDER / "study"  # of runs that have not come to their end
 PARAMS = Path("params.yaml")
-BEFORE = LOGS / "before.json"  # the branch and params.yaml before DVC ran, and with which values it runs
+BEFORE = LOGS / "before.json"  # the branch, params.yaml and git's stash before DVC ran, and with which values it runs
 STAGE = re.compile(r"Running stage '([^']+)'")
 NO_REASON = "DVC ended without a word"
+NUMBER = re.compile(r"[\w.+-]+", re.ASCII)
+WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[a-z][\w./-]*|0|[1-9]\d*", re.ASCII | re.IGNORECASE)  # to Hydra, too
 GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
 REASON = re.compile(r"^error: (.*)", re.MULTILINE | re.IGNORECASE)
 
@@ -73,7 +78,7 @@ def show(any_code: bool = False) -> None:
 
 def _lacking(code: Code, any_code: bool) -> tuple[list[Run], list[Experiment]]:
     """Which runs are to be made, and the experiments that count; say how many there are."""
-    planned = plan.runs(params.load())
+    planned = plan.runs(as_it_stands())
     measured = finished(kept.all_known(), code, any_code)
     waiting = {key for _, key in leftovers.queued()}
     missing = [run for run in planned if run.key not in measured]
@@ -97,12 +102,11 @@ def _minutes(needed: float | None) -> str:
 
 def _make(one: Run, code: Code, label: str) -> str | None:
     """Make an experiment of a run; say in a line why there is none, or None if there is."""
-    log = log_of(one)
+    log = log_of(one, code)
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", called(one, code)]
-    for name, value in one.overrides.items():
-        command += ["--set-param", f"{name}={_quoted(value)}"]
-    before = {"branch": _branch(), "params": _content(), "values": one.overrides}
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", f"--name={called(one, code)}"]
+    command += [f"--set-param={name}={quoted}" for name, quoted in _quoted(one).items()]
+    before = {"branch": _branch(), "params": _content(), "stash": _stash(), "values": one.overrides}
     write_all({BEFORE: lambda path: path.write_bytes(json.dumps(before).encode())})
     try:
         with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -137,23 +141,17 @@ def put_back() -> None:
     Raises:
         PipelineError: it was killed before it brought that back; or what was noted before cannot be read.
     """
-    if not BEFORE.exists():
+    if not (before := _noted()):
         return
-    try:
-        before = json.loads(BEFORE.read_bytes())
-    except ValueError:
-        raise PipelineError(
-            f"study: {BEFORE} is broken; see that git is on your branch and params.yaml as you want it, then delete it"
-        ) from None
     git, branch = experiments.git, before["branch"]
     if branch and not _branch() and git("for-each-ref", "--format=%(objectname)", branch) == git("rev-parse", "HEAD"):
         git("symbolic-ref", "HEAD", branch)
-    if (now := _content()) != before["params"]:
+    if _content() != before["params"]:
         was = before["params"].encode("latin-1")
-        if not now or _is_with(was, before["values"]):  # DVC empties the file before it writes
+        if _is_with(was, before["values"]):
             git("reset", "-q", "--", PARAMS.as_posix(), ".dvc/tmp")
             write_all({PARAMS: lambda path: path.write_bytes(was)})
-        elif git("stash", "list"):
+        elif _stash() != before["stash"]:
             raise PipelineError(
                 "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
                 f"`git stash pop` brings them back; if params.yaml is as you want it, delete {BEFORE}"
@@ -168,13 +166,48 @@ def put_back_if_none_runs() -> None:
             put_back()
 
 
+def as_it_stands() -> Params:
+    """What params.yaml says, without the values that DVC writes into it for a moment while a study runs.
+
+    Raises:
+        ParamsError: as `params.load`; or see `put_back`.
+    """
+    if before := _noted():
+        was = before["params"].encode("latin-1")
+        if _is_with(was, before["values"]):
+            return params.check(params.read(was, PARAMS.name), PARAMS.name)
+    return params.load()
+
+
+def _noted() -> dict[str, Any] | None:
+    """What was before DVC ran, None if it came to its end."""
+    try:
+        before = json.loads(BEFORE.read_bytes())
+        if {"branch", "params", "stash", "values"} <= before.keys():
+            return before
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):
+        pass
+    raise PipelineError(
+        f"study: {BEFORE} is broken; see that git is on your branch and params.yaml as you want it, then delete it"
+    )
+
+
+def _stash() -> str:
+    """The commit in which git has set changes aside last, nothing if there is none."""
+    return experiments.git("for-each-ref", "--format=%(objectname)", "refs/stash").decode().strip()
+
+
 def _content() -> str:
     """Of params.yaml, a letter for each byte; nothing if it is not there."""
     return PARAMS.read_bytes().decode("latin-1") if PARAMS.exists() else ""
 
 
 def _is_with(before: bytes, values: dict[str, Any]) -> bool:
-    """Whether params.yaml holds what it held before, but for these values."""
+    """Whether params.yaml holds what it held before, but for these values; or nothing, as before DVC writes them."""
+    if not _content():
+        return True
     try:
         was = params.check(params.read(before, PARAMS.name), PARAMS.name)
         return params.load() == plan.override(was, values, PARAMS.name)
@@ -195,17 +228,21 @@ def called(one: Run, code: Code) -> str:
     return f"{one.name}-{digest[:8]}"
 
 
-def log_of(one: Run) -> Path:
-    """Where a run's log is until it has come to its end; one with other parameters has another."""
-    return LOGS / f"{one.name}-{one.key}.log"
+def log_of(one: Run, code: Code) -> Path:
+    """Where a run's log is until it has come to its end; one with other parameters, or other code, has another."""
+    return LOGS / f"{called(one, code)}.log"
 
 
-def _quoted(value: Any) -> str:
-    """A value as Hydra's grammar has it."""
-    text = "null" if value is None else str(value)
-    if re.fullmatch(r"[\w.+-]+", text):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _quoted(one: Run) -> dict[str, str]:
+    """The values that a run changes, as Hydra's grammar has them, lest it takes a text for a number."""
+    content = one.params.model_dump(mode="json")
+    found = {}
+    for name, value in one.overrides.items():
+        text = "null" if value is None else str(value)
+        simple = WORD if isinstance(reduce(getitem, name.split("."), content), str) else NUMBER
+        quoted = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        found[name] = text if simple.fullmatch(text) else quoted
+    return found
 
 
 def _follow(command: list[str], log: TextIO, label: str) -> None:
