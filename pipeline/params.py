@@ -44,6 +44,12 @@ def _side(value: Any) -> Any:
     return value
 
 
+def _unique(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("each once")
+    return values
+
+
 ONE, BY_SIDE = "for all sides", "by side"
 Side = Annotated[int, BeforeValidator(_side)]
 
@@ -235,15 +241,15 @@ class Part(Section):
     A setting has a name and other parameters than params.yaml's, as `unet.epochs: 2`.
     """
 
-    cases: Annotated[list[Text], Field(min_length=1)]
-    images: Annotated[list[Images], Field(min_length=1)]
+    cases: Annotated[list[Text], Field(min_length=1), AfterValidator(_unique)]
+    images: Annotated[list[Images], Field(min_length=1), AfterValidator(_unique)]
     settings: Annotated[dict[Text, dict[Text, Text | None]], Field(min_length=1)]
 
 
 class Study(Section):
     """Which runs the study is made of: each seed of each part."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_unique)]
     parts: dict[Text, Part]
 
 

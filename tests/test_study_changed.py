@@ -126,8 +126,9 @@ def test_the_values_of_the_run_that_is_made_are_not_taken_for_those_of_the_study
 @pytest.mark.parametrize("text", ["1", "2-high", "1.50", "1e3", "2024_01", "0x1", "grün", "True", "nan", "it's (a)\\"])
 def test_dvc_is_told_of_texts_as_they_are(text):
     cases = {text: {"target": "cifar10", "encoder": "cifar10"}}
-    (one,) = plan.runs(study({"a": part((text,), (500,), plain={"unet.dropout": "1e-05"})}, [0], cases=cases, case=text))
-    told = {name: OverridesParser.create().parse_override(f"x={value}").value() for name, value in run._quoted(one).items()}
+    parts, read = {"a": part((text,), (500,), plain={"unet.dropout": "1e-05"})}, OverridesParser.create().parse_override
+    (one,) = plan.runs(study(parts, [0], cases=cases, case=text))
+    told = {name: read(f"x={value}").value() for name, value in run._quoted(one).items()}
     assert str(told.pop("case")) == text
     assert told == {"images": 500, "seed": 0, "unet.dropout": 1e-05}
 

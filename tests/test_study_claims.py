@@ -39,18 +39,18 @@ def test_an_answer_begins_with_how_many_comparisons_are_clear():
     skills = {"none": 0.1, "cifar10": 0.2, "imagenette": 0.15}
     brings = "What does a pretrained encoder bring?"
     assert in_short(by_encoder(**skills), parts)[brings] == (
-        "Compared with random weights of the same network, pretraining brings skill in 2 of 2 comparisons (0.050 to "
-        "0.100). For cifar10 with 8,000 pictures, vgg8 is best pretrained on cifar10 (the same). With fewer pictures "
-        "pretraining brings more in 0 of 2 comparisons, and less in 0."
+        "Compared with random weights of the same network, pretraining brings skill in 2 of 2 comparisons, 0.050 "
+        "at the least and 0.100 at the most. For cifar10 with 8,000 pictures, the best pretrained vgg8 is that of "
+        "cifar10 (the same). With fewer pictures, pretraining brings more in 0 of 2 comparisons, and less in 0."
     )
     more = {"encoders": part(("none", "1", "cifar10-imagenette", "cifar10-stl10"))}
     lacking = in_short(lambda run: skills.get(run.params.roles().encoder), more)
-    assert "vgg8 is best pretrained on cifar10 (the same), of those compared so far." in lacking[brings]
+    assert "the best pretrained vgg8 is that of cifar10 (the same), of those compared so far." in lacking[brings]
     alike = in_short(by_encoder(**skills | {"cifar10": 0.05, "imagenette": 0.05}), parts)[brings]
     assert alike == (
         "Compared with random weights of the same network, pretraining brings skill in 0 of 2 comparisons, and costs "
-        "some in 2. For cifar10 with 8,000 pictures, it is not clear on what vgg8 is best pretrained. With fewer "
-        "pictures pretraining brings more in 0 of 2 comparisons, and less in 0."
+        "some in 2. For cifar10 with 8,000 pictures, it is not clear which pretrained vgg8 is the best. With fewer "
+        "pictures, pretraining brings more in 0 of 2 comparisons, and less in 0."
     )
 
 
@@ -139,9 +139,9 @@ def test_an_encoder_is_also_compared_with_random_weights_that_learn_at_a_better_
     assert " brings 0.050 (0.04" in own
     assert own.endswith(" of the U-Net's skill, 0.200 instead of 0.150.")
     assert said(skill(better=0.09), parts, kind="encoder or none") == [plain]  # that rate is no better for them
-    best_rate = "the rate that is best for them, pretraining brings skill in 1 of 1 comparison (0.050)"
+    best_rate = "their best rate, pretraining brings skill in 1 of 1 comparison, 0.050."
     assert best_rate in in_short(skill(better=0.15), parts)["What does a pretrained encoder bring?"]
-    best_rate = "the rate that is best for them, pretraining brings skill in 1 of 1 comparison (0.100)"
+    best_rate = "their best rate, pretraining brings skill in 1 of 1 comparison, 0.100."
     assert best_rate in in_short(skill(better=0.09), parts)["What does a pretrained encoder bring?"]
     parts["rates"]["settings"] = {"wide": fast | {"unet.dropout": 0.1}}
     assert said(skill(better=0.15), parts, kind="encoder or none") == [plain]  # not the rate alone
@@ -167,6 +167,58 @@ def test_no_difference_is_claimed_that_the_seeds_could_have_made():
         kind="encoder or none",
     )
     assert "8,000 pictures: vgg8 pretrained on cifar10 (the same) makes no clear difference: 0.080 (−0.0" in lucky
+
+
+def test_what_is_measured_with_fewer_pictures_is_said_until_there_is_more():
+    lacking = {("none", 8000), ("imagenette", 8000)}
+    skills = by_encoder(cifar10=0.2, none=0.1, imagenette=0.15)
+    sentences = said(
+        lambda run: None if (run.params.roles().encoder, run.params.images) in lacking else skills(run),
+        {"encoders": part(("none", "1", "cifar10-imagenette"))},
+    )
+    assert len(sentences) == 3  # each beside random weights, and one beside the other
+    assert all(sentence.startswith("On cifar10 with 500 pictures: vgg8 ") for sentence in sentences)
+
+
+def test_what_runs_say_does_not_hang_on_the_name_of_the_part():
+    def found(run):
+        far = {"unet": interval("skill", 0.2) | interval("judge_fd", 0.0054 * (run.params.roles().encoder == "none"))}
+        return figures(0.2, gan=False, **far)
+
+    parts = {name: part(images=(500,)) for name in "abcdefgh"}
+    planned = plan.runs(study(parts, [0]))
+    table = Table(records.gather(planned, [studies.experiment(run, found(run)) for run in planned], studies.CODE, {}))
+    encoders = [cell for cell in table.runs if cell.encoder == "cifar10"]
+    ends = {table.difference(cell, cell._replace(encoder="none"), "unet", "judge_fd") for cell in encoders}
+    assert len(encoders) == len(parts)
+    assert len(ends) == 1
+
+
+def test_what_two_parts_say_of_the_same_names_their_part():
+    cases = ("none", "1", "cifar10-imagenette", "cifar10-stl10")
+    parts = {"a": part(cases[:3], (500,)), "b": part(cases, (500,), plain={"unet.epochs": 2})}
+
+    def skill(run):
+        first = {"none": 0.1, "cifar10": 0.2, "imagenette": 0.15}
+        second = {"none": 0.1, "cifar10": 0.12, "imagenette": 0.17, "stl10": 0.13}
+        return (second if run.params.unet.epochs == 2 else first)[run.params.roles().encoder]
+
+    table = Table(studies.gathered(study(parts, (0, 1, 2)), skill, gan=False))
+    encoders, *_ = answers.answers(table, claims.all_claims(table))
+    told = [claim.sentence for claim in encoders.claims if "cifar10 (the same) brings" in claim.sentence]
+    assert [sentence.rpartition(" (")[2] for sentence in told] == ["part a).", "part b)."]
+    assert "500 pictures in part a, the best pretrained vgg8 is that of cifar10 (the same)." in encoders.short
+    assert (
+        "500 pictures in part b, the best pretrained vgg8 is that of imagenette (higher resolution)." in encoders.short
+    )
+
+
+def test_one_comparison_of_one_seed_is_called_so():
+    table = Table(
+        studies.gathered(study({"a": part(images=(500,))}, [0]), by_encoder(cifar10=0.2, none=0.1), gan=False)
+    )
+    (answer,) = answers.answers(table, claims.all_claims(table))
+    assert answer.short.endswith("This comparison has one seed.")
 
 
 def test_nothing_is_said_of_an_encoder_without_a_run_that_has_none():
@@ -207,7 +259,7 @@ def test_the_best_encoder_is_one_that_can_be_compared_with_the_others():
     (sentence,) = said(apart, parts, kind="encoder or other")
     assert "pretrained on cifar10 (the same) is ahead of vgg8 pretrained on imagenette" in sentence
     short = in_short(apart, parts)["What does a pretrained encoder bring?"]
-    assert "best pretrained on cifar10 (the same), of those compared so far." in short
+    assert "the best pretrained vgg8 is that of cifar10 (the same), of those compared so far." in short
 
 
 def test_for_few_pictures_another_encoder_may_be_the_best():
@@ -217,8 +269,10 @@ def test_for_few_pictures_another_encoder_may_be_the_best():
         return 0.2 if (run.params.roles().encoder == "cifar10") == (run.params.images == 500) else 0.1
 
     short = in_short(skill, parts)["What does a pretrained encoder bring?"]
-    assert "For cifar10 with 500 pictures, vgg8 is best pretrained on cifar10 (the same)." in short
-    assert "For cifar10 with 8,000 pictures, vgg8 is best pretrained on imagenette (higher resolution)." in short
+    assert "For cifar10 with 500 pictures, the best pretrained vgg8 is that of cifar10 (the same)." in short
+    assert (
+        "For cifar10 with 8,000 pictures, the best pretrained vgg8 is that of imagenette (higher resolution)." in short
+    )
 
 
 def test_settings_are_compared_with_as_many_pictures():
@@ -308,6 +362,12 @@ def test_that_is_also_said_beside_random_weights_at_their_own_rate():
     assert "brings neither clearly more nor less skill (0.000" in slow
     assert "500 pictures, beside random weights at their own rate: vgg8" in own
     assert "brings 0.050 (0.042 to 0.058) less skill than with 8,000 pictures" in own
+    short = in_short(skill, parts)["What does a pretrained encoder bring?"]
+    assert "With fewer pictures, pretraining brings more in 0 of 1 comparison, and less in 0." in short
+    assert (
+        "With fewer pictures, beside random weights at their best rate, pretraining brings more "
+        "in 0 of 1 comparison, and less in 1."
+    ) in short
 
 
 def test_settings_are_compared_with_the_first():
@@ -345,7 +405,7 @@ def test_the_gan_is_compared_with_the_unet_and_with_the_plainest_way_to_lively_c
         "compared with the U-Net, the GAN has less skill (0.100, 0.096 to 0.104), livelier colours (15.000, " in first
     )
     assert "and pictures that are not clearly more or less like the real ones to the judge (−0.001, −0.0" in first
-    assert "times a gain, the GAN has more skill (0.12" in second
+    assert "compared with the U-Net × gain, the GAN has more skill (0.12" in second
     assert "and pictures more like the real ones to the judge (0.140, 0.136 to 0.144)." in second
 
 

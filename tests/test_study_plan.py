@@ -98,6 +98,7 @@ def test_a_setting_that_is_not_allowed_is_named_in_one_line(values, expected):
     [
         ({"cases": ["1", "7"]}, "params.yaml: study.parts.a.cases: given '7', allowed: 1, 2, 2-high,"),
         ({"cases": []}, "params.yaml: study.parts.a.cases: given [], allowed: a list, 1 or more"),
+        ({"cases": ["1", "1"]}, "params.yaml: study.parts.a.cases: given ['1', '1'], allowed: each once"),
         ({"images": [0]}, "params.yaml: study.parts.a.images.0: given '0', allowed: greater than or equal to 1"),
         ({"epochs": 3}, "params.yaml: study.parts.a.epochs: unknown key, allowed: cases, images, settings"),
         ({"settings": {}}, "params.yaml: study.parts.a.settings: given {}, allowed: names with keys, 1 or more"),

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from pipeline import inventory
-from pipeline.study import cache, claims, experiments, page, plan, records
+from pipeline.study import answers, cache, claims, experiments, page, plan, records
 from pipeline.study.cells import Table
 from pipeline.study.run import called, finished, log_of
 from tests import studies
@@ -221,6 +221,29 @@ def test_what_differs_in_the_encoders_architecture_alone_stands_in_the_answer_be
     for encoder in ("vgg8", "efficientnet_lite0"):
         assert answer.count(f"On cifar10 with 8,000 pictures: {encoder} pretrained on cifar10 (the same) brings") == 1
         assert f"{encoder}, cifar10 (the same)" in drawing(answer)
+
+
+@pytest.mark.parametrize("name", ["$_$", "_slow", "a & b"])
+def test_a_setting_may_have_any_name(name):
+    settings = {"plain": {}, name: {"unet.encoder_learning_rate": 0, "gan.epochs": 0}}
+    assert build(by_encoder, {"a": part(**settings)})
+
+
+def test_the_chart_shows_the_intervals_that_the_sentences_say(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(answers.charts, "dots", lambda rows, *_: drawn.append(rows) or b"")
+    parts = {"a": part(("none", "1"), (500,)), "b": part(("none", "cifar10-imagenette"), (500,))}
+
+    def skill(run):  # the second encoder has one seed
+        other = run.params.roles().encoder == "imagenette"
+        return None if other and run.params.seed else by_encoder(run) + 0.05 * other
+
+    table = Table(studies.gathered(study(parts), skill, gan=False))
+    said = claims.all_claims(table)
+    answers.answers(table, said)
+    bars = {bar for row in drawn[0].values() for bar in row.values()}
+    assert bars == {claim.differences["unet.skill"] for claim in said if claim.kind == claims.ENCODER_OR_NONE}
+    assert {(bar.seeds, bar.freedom) for bar in bars} == {(3, 2), (1, 2)}
 
 
 def drawing(html):

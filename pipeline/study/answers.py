@@ -1,7 +1,8 @@
 """What the page begins with: the study's questions, and what answers them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.study import charts, claims
@@ -11,15 +12,9 @@ from pipeline.study.elements import WHO, Grid, Picture, compared, url
 from pipeline.study.intervals import Interval
 
 QUESTIONS = {  # and the kinds of claims that answer them
-    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other", "few or many"),
+    "What does a pretrained encoder bring?": (claims.ENCODER_OR_NONE, "encoder or other", "few or many"),
     "What do other settings bring?": ("settings",),
     "What does the GAN bring?": ("gan",),
-}
-
-
-BESIDE = {  # what claims are against → with what a GAN is compared
-    "unet": "the U-Net",
-    "unet_gain": "the U-Net × gain",
 }
 
 
@@ -38,7 +33,10 @@ class Answer:
 
 
 def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
-    """What the page begins with; a sentence that follows from several parts is there once."""
+    """What the page begins with; a sentence that follows from several parts is there once.
+
+    One that begins as that of another part, of runs with other parameters, names its part.
+    """
     found: dict[tuple[Any, ...], Claim] = {}
     for claim in said:
         cell = claim.cell
@@ -46,30 +44,47 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
             runs = (record.made.commit for record in table.runs[cell].values())
             differences = ((name, difference.value) for name, difference in claim.differences.items())
             found.setdefault((claim.kind, claim.against, *differences, *runs), claim)
+    alike = Counter(_begins(table, claim) for claim in found.values())
+    told = [
+        replace(claim, sentence=f"{claim.sentence.removesuffix('.')} (part {claim.cell.part}).")
+        if alike[_begins(table, claim)] > 1
+        else claim
+        for claim in found.values()
+    ]
     made = []
     for question, kinds in QUESTIONS.items():
-        answering = [claim for claim in found.values() if claim.kind in kinds]
+        answering = [claim for claim in told if claim.kind in kinds]
         made.append(Answer(question, answering, in_short(table, answering)))
     made[0].pictures += _brought(table)
     made[-1].grids += _gans(table)
     return [answer for answer in made if answer.claims]
 
 
+def _begins(table: Table, claim: Claim) -> tuple[object, ...]:
+    """What a sentence says it is about."""
+    setting = claim.cell.setting if claim.kind == "settings" else ""
+    cell = claim.cell._replace(part="", setting=setting, encoder=str(table.encoders[claim.cell]))
+    return claim.kind, cell, claim.against
+
+
 def in_short(table: Table, said: Sequence[Claim]) -> str:
     """How many of the claims on encoders, and on GANs, are clear; nothing, if there are no others."""
     sentences = [*_help(said), *_best(table, said), *_few(said), *_lively(said)]
     if sentences and (single := sum(claim.seeds == 1 for claim in said)):
-        which = "All" if single == len(said) else f"{single} of"
-        sentences.append(f"{which} these {_comparisons(len(said))} {'has' if single == 1 else 'have'} one seed.")
+        if single == len(said):
+            which = f"All these {_comparisons(single)}" if single > 1 else "This comparison"
+        else:
+            which = f"{single} of these {_comparisons(len(said))}"
+        sentences.append(f"{which} {'has' if single == 1 else 'have'} one seed.")
     return " ".join(sentences)
 
 
 def _help(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps, compared with random weights."""
-    helping = [claim for claim in said if claim.kind == "encoder or none"]
+    helping = [claim for claim in said if claim.kind == claims.ENCODER_OR_NONE]
     comparisons = {
         "random weights of the same network": [claim for claim in helping if claim.against == "none"],
-        "random weights at the rate that is best for them": [claim for claim in helping if claim.best_rate],
+        "random weights at their best rate": [claim for claim in helping if claim.best_rate],
     }
     for beside, claims_on_it in comparisons.items():
         brought = [claim.differences["unet.skill"] for claim in claims_on_it]
@@ -78,7 +93,8 @@ def _help(said: Sequence[Claim]) -> Iterator[str]:
         helps = [skill.value for skill in brought if skill.sign > 0]
         sentence = f"Compared with {beside}, pretraining brings skill in {_of(len(helps), len(brought))}"
         if helps:
-            sentence += f" ({' to '.join(dict.fromkeys(map(claims.number, (min(helps), max(helps)))))})"
+            least, most = (claims.number(end) for end in (min(helps), max(helps)))
+            sentence += f", {least} at the least and {most} at the most" if least != most else f", {least}"
         if costs := sum(skill.sign < 0 for skill in brought):
             sentence += f", and costs some in {costs}"
         yield f"{sentence}."
@@ -86,21 +102,29 @@ def _help(said: Sequence[Claim]) -> Iterator[str]:
 
 def _best(table: Table, said: Sequence[Claim]) -> Iterator[str]:
     """On what each network is best pretrained for each target and number of pictures."""
-    groups: dict[tuple[str, int, str], list[Claim]] = {}
+    groups: dict[tuple[str, int, str], dict[str, list[Claim]]] = {}
     for claim in said:
         if claim.kind == "encoder or other":
             architecture = table.encoders[claim.cell].architecture
-            groups.setdefault((claim.cell.target, claim.cell.images, architecture), []).append(claim)
-    for (target, images, architecture), group in groups.items():
-        ahead = {claim.cell.encoder for claim in group}
-        where = f"For {target} with {claims.count(images)}"
-        if len(ahead) == 1 and all(claim.differences["unet.skill"].sign > 0 for claim in group):
-            compared_with = {claim.against for claim in group}
-            lacks = any(_beside(table, claim.cell) - compared_with for claim in group)
-            known = table.encoders[group[0].cell].knows
-            yield f"{where}, {architecture} is best pretrained on {known}{', of those compared so far' * lacks}."
-        else:
-            yield f"{where}, it is not clear on what {architecture} is best pretrained."
+            alike = groups.setdefault((claim.cell.target, claim.cell.images, architecture), {})
+            alike.setdefault(table.but_for_encoder(claim.cell), []).append(claim)
+    for (target, images, architecture), alike in groups.items():
+        for group in alike.values():
+            where = f"For {target} with {claims.count(images)}"
+            where += f" in part {group[0].cell.part}" if len(alike) > 1 else ""
+            yield f"{where}, {_best_of(table, group, architecture)}."
+
+
+def _best_of(table: Table, group: Sequence[Claim], architecture: str) -> str:
+    """Which of the encoders that were compared is the best, if that is clear."""
+    if len({claim.cell.encoder for claim in group}) > 1 or any(
+        claim.differences["unet.skill"].sign <= 0 for claim in group
+    ):
+        return f"it is not clear which pretrained {architecture} is the best"
+    compared_with = {claim.against for claim in group}
+    lacks = any(_beside(table, claim.cell) - compared_with for claim in group)
+    known = table.encoders[group[0].cell].knows
+    return f"the best pretrained {architecture} is that of {known}{', of those compared so far' * lacks}"
 
 
 def _beside(table: Table, cell: Cell) -> set[str]:
@@ -111,16 +135,20 @@ def _beside(table: Table, cell: Cell) -> set[str]:
 
 def _few(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps more where there are fewer pictures."""
-    compared_with_many = [claim for claim in said if claim.kind == "few or many" and not claim.best_rate]
-    signs = [claim.differences["unet.skill"].sign for claim in compared_with_many]
-    if signs:
-        more, less = signs.count(1), signs.count(-1)
-        yield f"With fewer pictures pretraining brings more in {_of(more, len(signs))}, and less in {less}."
+    compared = [claim for claim in said if claim.kind == "few or many"]
+    for beside, some in {
+        "": [claim for claim in compared if not claim.against.endswith(claims.AT_OWN_RATE)],
+        "beside random weights at their best rate, ": [c for c in compared if c.best_rate],
+    }.items():
+        signs = [claim.differences["unet.skill"].sign for claim in some]
+        if signs:
+            more = _of(signs.count(1), len(signs))
+            yield f"With fewer pictures, {beside}pretraining brings more in {more}, and less in {signs.count(-1)}."
 
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:
     """What GANs have more and less of."""
-    for against, beside in BESIDE.items():
+    for against, beside in claims.BESIDE.items():
         group = [claim for claim in said if claim.kind == "gan" and claim.against == against]
         if not group:
             continue
@@ -144,6 +172,7 @@ def _comparisons(number: int) -> str:
 
 def _brought(table: Table) -> list[Picture]:
     """What each encoder brings, a row for each target and number of pictures; the first setting of each part."""
+    weigh = claims.weighing(table)
     rows: dict[str, dict[str, Interval]] = {}
     for cell in table.select():
         without = cell._replace(encoder="none")
@@ -151,18 +180,20 @@ def _brought(table: Table) -> list[Picture]:
             continue
         own = table.own_rate(without)
         for beside, note in ((without, ""), (own if own != without else None, ",\nat their own rate")):
-            if beside and (brought := table.difference(cell, beside, *claims.SKILL)):
-                row = rows.setdefault(f"{cell.target}\n{claims.count(cell.images)}{note}", {})
-                row.setdefault(", ".join(table.encoders[cell]), brought)
+            by_seed = table.less(cell, beside, *claims.SKILL) if beside else {}
+            if brought := weigh(cell, claims.ENCODER_OR_NONE, "unet.skill", by_seed):
+                encoder, row = ", ".join(table.encoders[cell]), f"{cell.target}\n{claims.count(cell.images)}{note}"
+                if rows.get(row, {}).get(encoder, brought) != brought:
+                    row += f"\n({cell.part})"
+                rows.setdefault(row, {}).setdefault(encoder, brought)
     if not rows:
         return []
     colours = {", ".join(encoder): table.knowledge.index(encoder.knows) for encoder in table.encoders.values()}
     drawn = charts.dots(rows, "skill that the encoder brings the U-Net, beside random weights", colours)
     caption = (
         "What pretraining brings, by what the encoder knows: to the right of 0 it helps. Bars are 95 % intervals; a "
-        "hollow mark is that of one run, whose bar covers the test pictures alone. At their own rate: random weights "
-        "that learn faster or slower than pretrained ones, where that was measured and is better for them, on these "
-        "test pictures."
+        "hollow mark has one seed. At their own rate: random weights that learn faster or slower than pretrained "
+        "ones, where that was measured and is better for them, on these test pictures."
     )
     return [Picture(url(drawn, "svg+xml"), caption)]
 

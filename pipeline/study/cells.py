@@ -1,5 +1,6 @@
 """The study's table: a cell is what was compared, its runs differ in their seeds alone."""
 
+import json
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -76,8 +77,10 @@ class Table:
                 found[seed] = Figure(value, drawn)
             else:
                 low, high = (value if np.isnan(end) else end for end in (low, high))
-                # Not the seed: all runs of a cell were measured on the same pictures.
-                found[seed] = intervals.from_interval(value, low, high, *cell, who, metric)
+                # Not the seed: all runs of a cell were measured on the same pictures. Nor the cell: another part's name
+                # must not make another interval.
+                run = json.dumps(plan.decisive(record.planned) | {"seed": 0}, sort_keys=True)
+                found[seed] = intervals.from_interval(value, low, high, run, who, metric)
         return found
 
     def _pictures(self, experiment: Experiment) -> Pictures:
@@ -139,6 +142,11 @@ class Table:
         content = plan.decisive(self._planned(cell))
         encoder = {name: value for name, value in content["pretrain"].items() if name == "encoder"}
         return content | {"seed": 0, "gan": {}, "evaluate": {}, "pretrain": encoder}
+
+    def but_for_encoder(self, cell: Cell) -> str:
+        """The same for cells that differ in their seeds and in their encoder alone."""
+        content = self.unet(cell)
+        return json.dumps({name: content[name] for name in ("target", "images", "unet")}, sort_keys=True)
 
     def own_rate(self, cell: Cell) -> Cell | None:
         """Random weights like this cell's, in any part, at the rate at which they come to most skill: maybe this one's.

@@ -9,6 +9,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from pipeline.study.intervals import Interval
 
@@ -37,7 +38,7 @@ def lines(series: Mapping[str, Mapping[int, Interval]], across: str, up: str, co
         middle = [values[place].value for place in places]
         ends = [[values[place].value - values[place].low for place in places]]
         ends.append([values[place].high - values[place].value for place in places])
-        style = _style(colours[name], number) | {"label": name, "linewidth": 1.8, "capsize": 4}
+        style = _style(colours[name], number) | {"label": _named(name), "linewidth": 1.8, "capsize": 4}
         beside = _aside(places, number, len(series))
         axes.errorbar(beside, middle, yerr=ends, **style)
         hollow = [at for at, place in enumerate(places) if values[place].seeds == 1]
@@ -61,7 +62,7 @@ def curves(series: Mapping[str, pd.Series], across: str, up: str, colours: Mappi
     figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axes = figure.subplots()
     for number, (name, values) in enumerate(series.items()):
-        style = _style(colours[name], number) | {"label": name, "linewidth": 1.6, "markersize": 3.5}
+        style = _style(colours[name], number) | {"label": _named(name), "linewidth": 1.6, "markersize": 3.5}
         axes.plot(values.index, values, **style)
     axes.set(xlabel=across, ylabel=up, xlim=(0, None))
     axes.legend()
@@ -90,7 +91,7 @@ def dots(rows: Mapping[str, Mapping[str, Interval]], across: str, colours: Mappi
         start = place
         for name, value in row.items():
             number = names.index(name)
-            label = "_" if name in shown else name
+            label = "_" if name in shown else _named(name)
             bar = [[value.value - value.low], [value.high - value.value]]
             style = _style(colours[name], number) | ({"markerfacecolor": "white"} if value.seeds == 1 else {})
             axes.errorbar([value.value], [place], xerr=bar, label=label, linewidth=1.8, capsize=4, **style)
@@ -114,11 +115,18 @@ def _style(colour: int, marker: int) -> dict[str, Any]:
     return {"color": COLOURS[colour % len(COLOURS)], "marker": MARKERS[marker % len(MARKERS)]}
 
 
+def _named(name: str) -> str:
+    """A name as the legend shows it: Matplotlib leaves out those that begin with an underscore."""
+    return f"\N{ZERO WIDTH SPACE}{name}" if name.startswith("_") else name
+
+
 def _svg(figure: Figure, axes: Axes, ruled: Literal["x", "y"] = "y") -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=ruled, alpha=0.3)
     axes.set_axisbelow(True)
     content = io.BytesIO()
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # names may have a $
     with matplotlib.rc_context({"svg.hashsalt": "study", "font.size": 11}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     return content.getvalue()

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -24,7 +25,13 @@ PAINTED = {  # figures in words: if more, if less, and if neither is clear
         "pictures that are not clearly more or less like the real ones to the judge",
     ),
 }
+BESIDE = {  # with what a GAN is compared
+    "unet": "the U-Net",
+    "unet_gain": "the U-Net × gain",
+}
 MOST_DIGITS = 6  # after the point
+ENCODER_OR_NONE = "encoder or none"
+AT_OWN_RATE = ", beside random weights at their own rate"
 BESIDES = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
 
@@ -73,7 +80,12 @@ class Claim:
 
 
 def all_claims(table: Table) -> list[Claim]:
-    """All that can be said, in the order of the study.
+    """All that can be said, in the order of the study."""
+    return _claims(table, weighing(table))
+
+
+def weighing(table: Table) -> Weigh:
+    """What gives a difference its interval, by all differences that the study claims something of.
 
     A difference of one or two seeds cannot tell how much another seed would change it. It is taken to be as much as
     those of the same figure on the same target change that have several seeds: those of the same kind, or else of all
@@ -94,7 +106,7 @@ def all_claims(table: Table) -> list[Claim]:
         return intervals.mean(by_seed, usual)
 
     _claims(table, gather)
-    return _claims(table, weigh)
+    return weigh
 
 
 def _claims(table: Table, weigh: Weigh) -> list[Claim]:
@@ -105,29 +117,46 @@ def _claims(table: Table, weigh: Weigh) -> list[Claim]:
     return found
 
 
-def _groups(table: Table, part: str) -> list[tuple[str, str, int]]:
-    """Setting, target and most pictures of each group of cells that differ in the encoder alone."""
+def _groups(table: Table, part: str) -> list[dict[str, str]]:
+    """Part, setting and target of each group of cells that differ in the encoder and the number of pictures alone."""
     return [
-        (setting, target, table.most(part=part, setting=setting, target=target))
+        {"part": part, "setting": setting, "target": target}
         for setting in table.values("setting", part=part)
         for target in table.values("target", part=part, setting=setting)
     ]
 
 
+def _with_most(cells: Sequence[Cell], rule: Callable[[Sequence[Cell]], list[Claim]]) -> list[Claim]:
+    """What a rule says of those with the largest number of pictures of which it has something to say."""
+    for images in sorted({cell.images for cell in cells}, reverse=True):
+        if found := rule([cell for cell in cells if cell.images == images]):
+            return found
+    return []
+
+
 def _encoder_or_none(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does each pretrained encoder bring, also beside random weights that learn at a better rate of their own?"""
     found = []
-    for setting, target, images in _groups(table, part):
-        without = Cell(part, setting, target, "none", images)
+    for group in _groups(table, part):
+        for encoder in table.values("encoder", **group):
+            if encoder != "none":
+                found += _with_most(table.select(**group, encoder=encoder), partial(_beside_none, table, weigh))
+    return found
+
+
+def _beside_none(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> list[Claim]:
+    """What pretrained encoders bring beside random weights, at both rates."""
+    found = []
+    for cell in cells:
+        without = cell._replace(encoder="none")
+        if not table.alike(cell, without):
+            continue
         own = table.own_rate(without)
-        for cell in table.select(part=part, setting=setting, target=target, images=images):
-            if cell.encoder == "none" or not table.alike(cell, without):
-                continue
-            found += _brings(table, weigh, cell, without, "none", best_rate=own == without)
-            if own and own != without:
-                rates = f"at {table.encoder_rate(own):g}, not {table.encoder_rate(without):g}"
-                condition = f", random weights learning {rates}"
-                found += _brings(table, weigh, cell, own, "none, at its own rate", condition, best_rate=True)
+        found += _brings(table, weigh, cell, without, "none", best_rate=own == without)
+        if own and own != without:
+            rates = f"at {table.encoder_rate(own):g}, not {table.encoder_rate(without):g}"
+            condition = f", random weights learning {rates}"
+            found += _brings(table, weigh, cell, own, "none, at its own rate", condition, best_rate=True)
     return found
 
 
@@ -135,7 +164,7 @@ def _brings(
     table: Table, weigh: Weigh, cell: Cell, without: Cell, against: str, condition: str = "", *, best_rate: bool
 ) -> list[Claim]:
     """What a pretrained encoder brings beside one of random weights; nothing, if no seed has both."""
-    kind = "encoder or none"
+    kind = ENCODER_OR_NONE
     if not (brought := weigh(cell, kind, "unet.skill", table.less(cell, without, *SKILL))):
         return []
     verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]
@@ -165,12 +194,11 @@ def _means(table: Table, cell: Cell, without: Cell) -> str:
 def _encoder_or_other(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """Which pretrained encoder is the best, and is it clearly better than each of the others?"""
     found = []
-    for setting, target, images in _groups(table, part):
-        cells = table.select(part=part, setting=setting, target=target, images=images)
-        known = [cell for cell in cells if cell.encoder != "none"]
+    for group in _groups(table, part):
+        known = [cell for cell in table.select(**group) if cell.encoder != "none"]
         for architecture in dict.fromkeys(table.encoders[cell].architecture for cell in known):
             alike = [cell for cell in known if table.encoders[cell].architecture == architecture]
-            found += _best_beside_others(table, weigh, alike)
+            found += _with_most(alike, partial(_best_beside_others, table, weigh))
     return found
 
 
@@ -209,28 +237,32 @@ def _best_beside_others(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> li
 def _few_or_many(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """Does an encoder bring more where there are fewer pictures?"""
     found = []
-    for setting, target, _ in _groups(table, part):
-        for encoder in table.values("encoder", part=part, setting=setting, target=target):
-            cells = table.select(part=part, setting=setting, target=target, encoder=encoder)
+    for group in _groups(table, part):
+        for encoder in table.values("encoder", **group):
+            cells = table.select(**group, encoder=encoder)
             known = [cell for cell in cells if _brought(table, cell, cell._replace(encoder="none"))]
-            if encoder == "none" or len(known) < 2:
-                continue
-            few, many = (pick(known, key=lambda cell: cell.images) for pick in (min, max))
-            alike = [cell._replace(encoder="none") for cell in (few, many)]
-            own = [rate for cell in alike if (rate := table.own_rate(cell))]
-            for note, withouts in (("", alike), (", beside random weights at their own rate", own)):
-                if len(withouts) < 2:  # for one of them no other rate was measured
-                    continue
-                pairs = zip((few, many), withouts, strict=True)
-                with_few, with_many = (_brought(table, cell, without) for cell, without in pairs)
-                more = weigh(few, "few or many", "unet.skill", intervals.less(with_few, with_many))
-                if not more or (note and own == alike):
-                    continue
-                brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(many.images)}"
-                sentence = f"{where(table, few)}{note}: {brings}."
-                against = f"{many.images} pictures{note}"
-                claim = Claim("few or many", few, against, {"unet.skill": more}, sentence, best_rate=bool(note))
-                found.append(claim)
+            if encoder != "none" and len(known) > 1:
+                few, many = (pick(known, key=lambda cell: cell.images) for pick in (min, max))
+                found += _few_beside_many(table, weigh, few, many)
+    return found
+
+
+def _few_beside_many(table: Table, weigh: Weigh, few: Cell, many: Cell) -> list[Claim]:
+    """By how much more an encoder brings with few pictures than with many, beside random weights at both rates."""
+    alike = [cell._replace(encoder="none") for cell in (few, many)]
+    own = [rate for cell in alike if (rate := table.own_rate(cell))]
+    beside = [("", alike)]
+    if len(own) == 2 and own != alike:  # else for one of them no other rate was measured
+        beside.append((AT_OWN_RATE, own))
+    found = []
+    for note, (few_without, many_without) in beside:
+        brought = intervals.less(_brought(table, few, few_without), _brought(table, many, many_without))
+        if more := weigh(few, "few or many", "unet.skill", brought):
+            brings = f"{table.encoders[few]} brings {_more_or_less(more)} with {count(many.images)}"
+            sentence = f"{where(table, few)}{note}: {brings}."
+            against = f"{many.images} pictures{note}"
+            best = bool(note) or own == alike
+            found.append(Claim("few or many", few, against, {"unet.skill": more}, sentence, best))
     return found
 
 
@@ -281,7 +313,7 @@ def _gan(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
     found = []
     for cell in table.largest(part):
-        for other, name in (("unet", "the U-Net"), ("unet_gain", "the U-Net's colours times a gain")):
+        for other, name in BESIDE.items():
             differences = {
                 metric: weigh(cell, f"gan or {other}", metric, table.figures(cell, f"gan_minus_{other}", metric))
                 for metric in PAINTED

@@ -4,7 +4,8 @@ Pictures are drawn as in a bootstrap: each draw takes the same pictures for all 
 what is compared is compared on the same pictures. Seeds are too few for that: three of them, drawn with replacement,
 show about two thirds of their variance. In place of drawing seeds, each draw adds to the mean what Student's t says of
 a mean of so few, which takes them for normally distributed. With one seed the interval of a figure covers pictures
-alone; a difference of one or two takes from others of its kind, which have several, how much seeds change it.
+alone; a difference of one or two takes from others of its kind, which have several, how much seeds change it. However
+many these are, they count as three seeds: else a third seed, which tells for itself, would widen the interval.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 DRAWS, BLOCK = 2000, 50  # in all, and at a time
-ENOUGH = 3  # seeds that tell by themselves how much they differ
+ENOUGH = 3  # seeds that tell by themselves how much they differ; others tell no more, for they may differ less
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
 
 
@@ -87,10 +88,11 @@ def mean(by_seed: Mapping[int, Figure], usual: Spread | None = None) -> Interval
     draws = np.mean([figure.draws for figure in by_seed.values()], axis=0)
     seeds, noise = len(values), draws - np.median(draws)
     spread = usual if usual and seeds < ENOUGH else pooled([[by_seed]])
+    freedom = min(spread.freedom, max(seeds, ENOUGH) - 1) if spread else 0
     if spread:
-        noise = noise + spread.deviation / np.sqrt(seeds) * t.ppf(_shares("seeds", seeds), spread.freedom)
+        noise = noise + spread.deviation / np.sqrt(seeds) * t.ppf(_shares("seeds", seeds), freedom)
     low, high = np.percentile(values.mean() + noise, (2.5, 97.5))
-    return Interval(float(values.mean()), float(low), float(high), seeds, spread.freedom if spread else 0)
+    return Interval(float(values.mean()), float(low), float(high), seeds, freedom)
 
 
 def pooled(sets: Iterable[Iterable[Mapping[int, Figure]]]) -> Spread | None:

@@ -47,14 +47,16 @@ def merged(made: Iterable[Experiment], kept: Iterable[Experiment]) -> list[Exper
     """Experiments and kept runs, each run once, the oldest first."""
     made, kept = list(made), list(kept)
     whole = [one for one in made if one.params and pictures.needed(one)]
-    kept = [one for one in kept if not any(_same(one, other) for other in whole)]
-    return sorted([*kept, *(one for one in made if not any(_same(one, other) for other in kept))], key=_when)
+    of_made = set(map(_kind, whole))
+    kept = [one for one in kept if not one.params or _kind(one) not in of_made]
+    of_kept = {_kind(one) for one in kept if one.params}
+    return sorted([*kept, *(one for one in made if not one.params or _kind(one) not in of_kept)], key=_when)
 
 
-def _same(first: Experiment, second: Experiment) -> bool:
-    if not first.params or not second.params:
-        return False
-    return first.code == second.code and plan.key(first.params) == plan.key(second.params)
+def _kind(one: Experiment) -> tuple[str, frozenset[tuple[str, str]]]:
+    """The same for whole runs with the same parameters and code."""
+    assert one.params
+    return plan.key(one.params), frozenset(one.code.items())
 
 
 def write(one: Experiment) -> None:
@@ -63,7 +65,7 @@ def write(one: Experiment) -> None:
     if one.folder or not one.params or not (noted := pictures.needed(one)):
         return
     folder = FOLDER / plan.key(one.params)
-    if _read(folder).commit == one.commit:
+    if _read(folder).commit == one.commit:  # and none of its files was changed
         return
     content = {name: experiments.git("show", f"{one.commit}:{path}") for path, name in READ.items()}
     for path in (CURVE, *estimate.clocks(one)):

@@ -19,7 +19,7 @@ from pipeline.study.cells import Table
 from pipeline.study.claims import Claim
 from pipeline.study.elements import NOTHING
 from pipeline.study.intervals import Interval
-from pipeline.study.records import MEASURED, Record
+from pipeline.study.records import MEASURED, Record, counted
 from pipeline.study.sections import GRID, sections
 
 FROM_IMAGENET = {"stl10", "imagenette"}
@@ -40,7 +40,7 @@ def build(records: Sequence[Record], table: Table, said: Sequence[Claim], study:
     environment = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = partial(figure, seeds=len(study.seeds))
     template = environment.from_string(files(__package__).joinpath("page.html.jinja").read_text(encoding="utf-8"))
-    measured = [record for record in records if record.status == MEASURED and record.places]
+    measured = counted(records)
     return template.render(
         answers=answers(table, said),
         sections=sections(table, said, study),

@@ -66,8 +66,8 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    counted = counting(found, code, any_code)
-    last = by_key(counted, code)
+    whole = counting(found, code, any_code)
+    last = by_key(whole, code)
     records = []
     for run in planned:
         if one := last.get(run.key):
@@ -76,7 +76,7 @@ def gather(
             status, note = lacking.get(run.key, (MISSING, ""))
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
     shown = {record.experiment.commit for record in records if record.experiment}
-    of_these_data = {id(one) for one in counted}
+    of_these_data = {id(one) for one in whole}
     for one in found:
         if one.commit in shown or one.whole:
             continue
@@ -91,6 +91,11 @@ def gather(
         else:
             records.append(_measured(one, (), code))
     return records
+
+
+def counted(gathered: Iterable[Record]) -> list[Record]:
+    """The measured runs of the study."""
+    return [record for record in gathered if record.status == MEASURED and record.places]
 
 
 def _measured(one: Experiment, places: tuple[Place, ...], code: Code) -> Record:
@@ -115,15 +120,16 @@ def table(records: Iterable[Record], base: Params) -> pd.DataFrame:
         records: all of them.
         base: the parameters of params.yaml, from which a row says how it differs.
     """
-    usual = flat(plan.decisive(base))
-    return pd.DataFrame([_row(record, usual) for record in records])
+    return pd.DataFrame([_row(record, base) for record in records])
 
 
-def _row(record: Record, usual: Mapping[str, Any]) -> dict[str, Any]:
+def _row(record: Record, base: Params) -> dict[str, Any]:
     row: dict[str, Any] = {"run": record.name, "status": record.status, "note": record.note}
     row["places"] = "; ".join(f"{place.part}: {place.setting}" for place in record.places)
     if record.params:
         own = flat(plan.decisive(record.params))
+        case = {"case": record.params.case, "cases": record.params.cases}  # lest numbers be those of another side
+        usual = flat(plan.decisive(base.model_copy(update=case)))
         axes = {name: own[name] for name in ("target", "encoder", "images", "seed")}
         changed = {name: value for name, value in own.items() if usual.get(name) != value and name not in axes}
         told = [f"{name}: {value}" for name, value in changed.items() if not name.startswith("datasets.")]

@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.study import claims, experiments, kept, leftovers, page, plan, records, run
 from pipeline.study.cells import Table
+from pipeline.study.experiments import Code, Experiment
 from pipeline.study.records import FAILED, MISSING, QUEUED, Record
 from pipeline.system.errors import PipelineError, printable
 from pipeline.system.files import write_all
@@ -33,21 +34,13 @@ def report(any_code: bool = False) -> None:
     now = experiments.code_now()
     code = records.which_code(found, now)
     gathered = records.gather(planned, found, code, _lacking(planned, now), any_code) + _failed_beside(planned)
+    counted = records.counted(gathered)
     table = Table(gathered)
     said = claims.all_claims(table)
-    notes = []
-    if changed := experiments.differences(now, code):
-        notes.append(f"The runs were made with other code than lies here now; it differs in {_named(changed)}.")
-    if others := [record.made.code for record in _counted(gathered) if record.made.code != code]:
-        changed = sorted({module for other in others for module in experiments.differences(code, other)})
-        notes.append(
-            f"{len(others)} of the runs were made with other code than the rest, and count nevertheless, as was asked "
-            f"for; theirs differs in {_named(changed)}."
-        )
     runs = records.table(gathered, base)
     sentences = pd.DataFrame([row for claim in said for row in claim.rows()], columns=claims.COLUMNS)
-    content = page.build(gathered, table, said, base.study, notes)
-    for record in _counted(gathered):
+    content = page.build(gathered, table, said, base.study, _other_code([one.made for one in counted], code, now))
+    for record in counted:
         kept.write(record.made)
     write_all(
         {
@@ -58,7 +51,21 @@ def report(any_code: bool = False) -> None:
     )
     for claim in said:
         print(printable(claim.sentence))
-    print(f"{len(_counted(gathered))} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+    print(f"{len(counted)} of {len(planned)} runs are measured. All of it: {PAGE}, {RUNS}, {SAID}")
+
+
+def _other_code(counted: list[Experiment], code: Code, now: Code) -> list[str]:
+    """What the page has to say of the code of the runs, which may be neither what lies here nor the same in all."""
+    notes = []
+    if changed := experiments.differences(now, code):
+        notes.append(f"The runs were made with other code than lies here now; it differs in {_named(changed)}.")
+    if others := [one.code for one in counted if one.code != code]:
+        changed = sorted({module for other in others for module in experiments.differences(code, other)})
+        notes.append(
+            f"{len(others)} of the runs were made with other code than the rest, and count nevertheless, as was asked "
+            f"for; theirs differs in {_named(changed)}."
+        )
+    return notes
 
 
 def _named(modules: list[str]) -> str:
@@ -67,12 +74,7 @@ def _named(modules: list[str]) -> str:
     return ", ".join(modules[:NAMED]) + more
 
 
-def _counted(gathered: list[Record]) -> list[Record]:
-    """The measured runs of the study."""
-    return [record for record in gathered if record.status == records.MEASURED and record.places]
-
-
-def _lacking(planned: list[plan.Run], code: experiments.Code) -> dict[str, tuple[str, str]]:
+def _lacking(planned: list[plan.Run], code: Code) -> dict[str, tuple[str, str]]:
     """Key of a run → status and note, of those that wait, were stopped or have failed, with this code."""
     found = {key: (FAILED, f"in DVC's queue, as {name}") for name, key in leftovers.failed()}
     for one in planned:
