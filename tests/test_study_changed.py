@@ -66,6 +66,18 @@ def test_what_dvc_had_set_aside_when_it_was_killed_is_not_gone_on_without(killed
     assert Path("params.yaml").read_text() == mine
 
 
+def test_nor_without_code_that_it_had_set_aside(killed, folder):
+    for text in ("first", "mine"):
+        (folder / "code.py").write_text(text)
+        git("add", "code.py")
+        if text == "first":
+            git("commit", "-qm", "code")
+    killed("git stash -q", ends_with=PipelineError)
+    git("stash", "pop", "-q")
+    killed()
+    assert (folder / "code.py").read_text() == "mine"
+
+
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize("we_too", [True, False])
 @pytest.mark.parametrize("written", [True, False])
@@ -107,14 +119,20 @@ def test_what_was_edited_while_a_study_ran_stays_as_it_is(killed):
     assert git("symbolic-ref", "HEAD")
 
 
-@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("written", ["values", "nothing", "what is committed"])
 def test_the_values_of_the_run_that_is_made_are_not_taken_for_those_of_the_study(folder, monkeypatch, written):
+    Path("params.yaml").write_text(yaml.safe_dump(PARAMS | {"images": 7}))
     base = params.load()
 
     def beside(*_):
         made = plan.runs(base)[0].params.model_dump(mode="json")
-        Path("params.yaml").write_text(yaml.safe_dump(made) if written else "")
+        if written == "what is committed":
+            git("stash", "-q")
+        else:
+            Path("params.yaml").write_text(yaml.safe_dump(made) if written == "values" else "")
         assert run.as_it_stands() == base
+        if written == "what is committed":
+            git("stash", "pop", "-q")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "_follow", beside)
@@ -123,13 +141,16 @@ def test_the_values_of_the_run_that_is_made_are_not_taken_for_those_of_the_study
     assert params.load() == base
 
 
-@pytest.mark.parametrize("text", ["1", "2-high", "1.50", "1e3", "2024_01", "0x1", "grün", "True", "nan", "it's (a)\\"])
+@pytest.mark.parametrize(
+    "text", ["1", "2-high", "1.50", "1e3", "2024_01", "0x1", "grün", "True", "nan", "it's (a)\\", "a\\b"]
+)
 def test_dvc_is_told_of_texts_as_they_are(text):
     cases = {text: {"target": "cifar10", "encoder": "cifar10"}}
-    parts, read = {"a": part((text,), (500,), plain={"unet.dropout": "1e-05"})}, OverridesParser.create().parse_override
+    parts = {"a": part((text,), (500,), plain={"unet.dropout": "1e-05"})}
     (one,) = plan.runs(study(parts, [0], cases=cases, case=text))
+    read = OverridesParser.create().parse_override
     told = {name: read(f"x={value}").value() for name, value in run._quoted(one).items()}
-    assert str(told.pop("case")) == text
+    assert told.pop("case") == (1 if text == "1" else text)  # which params.yaml has without quotes, too
     assert told == {"images": 500, "seed": 0, "unet.dropout": 1e-05}
 
 

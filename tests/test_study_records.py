@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -226,7 +227,7 @@ def test_what_differs_in_the_encoders_architecture_alone_stands_in_the_answer_be
 @pytest.mark.parametrize("name", ["$_$", "_slow", "a & b"])
 def test_a_setting_may_have_any_name(name):
     settings = {"plain": {}, name: {"unet.encoder_learning_rate": 0, "gan.epochs": 0}}
-    assert build(by_encoder, {"a": part(**settings)})
+    assert escape(name) in drawing(build(by_encoder, {"a": part(**settings)}), "Settings beside")
 
 
 def test_the_chart_shows_the_intervals_that_the_sentences_say(monkeypatch):
@@ -246,9 +247,9 @@ def test_the_chart_shows_the_intervals_that_the_sentences_say(monkeypatch):
     assert {(bar.seeds, bar.freedom) for bar in bars} == {(3, 2), (1, 2)}
 
 
-def drawing(html):
-    """The text in the first chart of a page."""
-    content = re.search(r"data:image/svg[+]xml;base64,([^\"]+)", html)[1]
+def drawing(html, caption=""):
+    """The text in the first chart of a page, or in that with a caption that begins so."""
+    content = re.search(rf"data:image/svg[+]xml;base64,([^\"]+)\" alt=\"{caption}", html)[1]
     return base64.b64decode(content).decode()
 
 

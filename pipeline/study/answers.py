@@ -1,6 +1,5 @@
 """What the page begins with: the study's questions, and what answers them."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,7 +34,7 @@ class Answer:
 def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
     """What the page begins with; a sentence that follows from several parts is there once.
 
-    One that begins as that of another part, of runs with other parameters, names its part.
+    One on the same as that of another part, of runs with other parameters, names its part.
     """
     found: dict[tuple[Any, ...], Claim] = {}
     for claim in said:
@@ -44,10 +43,12 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
             runs = (record.made.commit for record in table.runs[cell].values())
             differences = ((name, difference.value) for name, difference in claim.differences.items())
             found.setdefault((claim.kind, claim.against, *differences, *runs), claim)
-    alike = Counter(_begins(table, claim) for claim in found.values())
+    parts: dict[tuple[object, ...], set[str]] = {}
+    for claim in found.values():
+        parts.setdefault(_about(table, claim), set()).add(claim.cell.part)
     told = [
         replace(claim, sentence=f"{claim.sentence.removesuffix('.')} (part {claim.cell.part}).")
-        if alike[_begins(table, claim)] > 1
+        if len(parts[_about(table, claim)]) > 1
         else claim
         for claim in found.values()
     ]
@@ -60,11 +61,12 @@ def answers(table: Table, said: Sequence[Claim]) -> list[Answer]:
     return [answer for answer in made if answer.claims]
 
 
-def _begins(table: Table, claim: Claim) -> tuple[object, ...]:
-    """What a sentence says it is about."""
+def _about(table: Table, claim: Claim) -> tuple[object, ...]:
+    """What a sentence says it is about, whichever of two encoders is the better one."""
     setting = claim.cell.setting if claim.kind == "settings" else ""
-    cell = claim.cell._replace(part="", setting=setting, encoder=str(table.encoders[claim.cell]))
-    return claim.kind, cell, claim.against
+    architecture = table.encoders[claim.cell].architecture
+    encoders = frozenset((claim.cell.encoder, claim.against))
+    return claim.kind, claim.cell.target, claim.cell.images, architecture, setting, encoders
 
 
 def in_short(table: Table, said: Sequence[Claim]) -> str:
@@ -94,7 +96,7 @@ def _help(said: Sequence[Claim]) -> Iterator[str]:
         sentence = f"Compared with {beside}, pretraining brings skill in {_of(len(helps), len(brought))}"
         if helps:
             least, most = (claims.number(end) for end in (min(helps), max(helps)))
-            sentence += f", {least} at the least and {most} at the most" if least != most else f", {least}"
+            sentence += f", from {least} to {most} of it" if least != most else f", {least} of it"
         if costs := sum(skill.sign < 0 for skill in brought):
             sentence += f", and costs some in {costs}"
         yield f"{sentence}."
@@ -124,7 +126,7 @@ def _best_of(table: Table, group: Sequence[Claim], architecture: str) -> str:
     compared_with = {claim.against for claim in group}
     lacks = any(_beside(table, claim.cell) - compared_with for claim in group)
     known = table.encoders[group[0].cell].knows
-    return f"the best pretrained {architecture} is that of {known}{', of those compared so far' * lacks}"
+    return f"the best {architecture} is the one pretrained on {known}{', of those compared so far' * lacks}"
 
 
 def _beside(table: Table, cell: Cell) -> set[str]:
@@ -136,19 +138,23 @@ def _beside(table: Table, cell: Cell) -> set[str]:
 def _few(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps more where there are fewer pictures."""
     compared = [claim for claim in said if claim.kind == "few or many"]
-    for beside, some in {
-        "": [claim for claim in compared if not claim.against.endswith(claims.AT_OWN_RATE)],
-        "beside random weights at their best rate, ": [c for c in compared if c.best_rate],
-    }.items():
-        signs = [claim.differences["unet.skill"].sign for claim in some]
+    beside = {
+        "With fewer pictures, pretraining brings more": [
+            claim for claim in compared if not claim.against.endswith(claims.AT_OWN_RATE)
+        ],
+        "Compared with random weights at their best rate, it brings more with fewer pictures": [
+            claim for claim in compared if claim.best_rate
+        ],
+    }
+    for begins, claims_on_it in beside.items():
+        signs = [claim.differences["unet.skill"].sign for claim in claims_on_it]
         if signs:
-            more = _of(signs.count(1), len(signs))
-            yield f"With fewer pictures, {beside}pretraining brings more in {more}, and less in {signs.count(-1)}."
+            yield f"{begins} in {_of(signs.count(1), len(signs))}, and less in {signs.count(-1)}."
 
 
 def _lively(said: Sequence[Claim]) -> Iterator[str]:
     """What GANs have more and less of."""
-    for against, beside in claims.BESIDE.items():
+    for against, beside in claims.GAN_AGAINST.items():
         group = [claim for claim in said if claim.kind == "gan" and claim.against == against]
         if not group:
             continue
@@ -174,18 +180,21 @@ def _brought(table: Table) -> list[Picture]:
     """What each encoder brings, a row for each target and number of pictures; the first setting of each part."""
     weigh = claims.weighing(table)
     rows: dict[str, dict[str, Interval]] = {}
-    for cell in table.select():
+    first = [cell for cell in table.select() if cell.setting == table.first_setting(cell.part)]
+    cells = [cell for cell in first if cell.encoder != "none" and table.alike(cell, cell._replace(encoder="none"))]
+    kinds: dict[tuple[str, int], set[str]] = {}
+    for cell in cells:
+        if table.runs[cell]:
+            kinds.setdefault((cell.target, cell.images), set()).add(table.but_for_encoder(cell))
+    for cell in cells:
         without = cell._replace(encoder="none")
-        if cell.setting != table.first_setting(cell.part) or cell == without or not table.alike(cell, without):
-            continue
+        part = f", {cell.part}" if len(kinds.get((cell.target, cell.images), ())) > 1 else ""
         own = table.own_rate(without)
         for beside, note in ((without, ""), (own if own != without else None, ",\nat their own rate")):
             by_seed = table.less(cell, beside, *claims.SKILL) if beside else {}
             if brought := weigh(cell, claims.ENCODER_OR_NONE, "unet.skill", by_seed):
-                encoder, row = ", ".join(table.encoders[cell]), f"{cell.target}\n{claims.count(cell.images)}{note}"
-                if rows.get(row, {}).get(encoder, brought) != brought:
-                    row += f"\n({cell.part})"
-                rows.setdefault(row, {}).setdefault(encoder, brought)
+                row = rows.setdefault(f"{cell.target}{part}\n{claims.count(cell.images)}{note}", {})
+                row.setdefault(", ".join(table.encoders[cell]), brought)
     if not rows:
         return []
     colours = {", ".join(encoder): table.knowledge.index(encoder.knows) for encoder in table.encoders.values()}

@@ -25,14 +25,14 @@ PAINTED = {  # figures in words: if more, if less, and if neither is clear
         "pictures that are not clearly more or less like the real ones to the judge",
     ),
 }
-BESIDE = {  # with what a GAN is compared
+GAN_AGAINST = {  # with what a GAN is compared
     "unet": "the U-Net",
     "unet_gain": "the U-Net × gain",
 }
 MOST_DIGITS = 6  # after the point
 ENCODER_OR_NONE = "encoder or none"
 AT_OWN_RATE = ", beside random weights at their own rate"
-BESIDES = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
+ALSO_SAID = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
 
 
@@ -127,7 +127,7 @@ def _groups(table: Table, part: str) -> list[dict[str, str]]:
 
 
 def _with_most(cells: Sequence[Cell], rule: Callable[[Sequence[Cell]], list[Claim]]) -> list[Claim]:
-    """What a rule says of those with the largest number of pictures of which it has something to say."""
+    """What a rule says of the cells with most pictures; if that is nothing, of those with the next smaller number."""
     for images in sorted({cell.images for cell in cells}, reverse=True):
         if found := rule([cell for cell in cells if cell.images == images]):
             return found
@@ -173,7 +173,7 @@ def _brings(
         f"of the U-Net's skill, {_means(table, cell, without)}"
     )
     others = {
-        metric: weigh(cell, kind, f"unet.{metric}", table.less(cell, without, "unet", metric)) for metric in BESIDES
+        metric: weigh(cell, kind, f"unet.{metric}", table.less(cell, without, "unet", metric)) for metric in ALSO_SAID
     }
     # Of as many seeds, for an interval of fewer may lack their chance, and is the sooner clear.
     clear = {metric: other for metric, other in others.items() if other and other.sign and other.seeds == brought.seeds}
@@ -313,7 +313,7 @@ def _gan(table: Table, part: str, weigh: Weigh) -> list[Claim]:
     """What does the GAN bring beside the U-Net, and beside the U-Net's colours times a gain?"""
     found = []
     for cell in table.largest(part):
-        for other, name in BESIDE.items():
+        for other, name in GAN_AGAINST.items():
             differences = {
                 metric: weigh(cell, f"gan or {other}", metric, table.figures(cell, f"gan_minus_{other}", metric))
                 for metric in PAINTED

@@ -5,7 +5,7 @@ what is compared is compared on the same pictures. Seeds are too few for that: t
 show about two thirds of their variance. In place of drawing seeds, each draw adds to the mean what Student's t says of
 a mean of so few, which takes them for normally distributed. With one seed the interval of a figure covers pictures
 alone; a difference of one or two takes from others of its kind, which have several, how much seeds change it. However
-many these are, they count as three seeds: else a third seed, which tells for itself, would widen the interval.
+many these are, they count as three seeds at most: else a third seed, which tells for itself, would widen the interval.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 DRAWS, BLOCK = 2000, 50  # in all, and at a time
-ENOUGH = 3  # seeds that tell by themselves how much they differ; others tell no more, for they may differ less
+ENOUGH = 3  # seeds that tell by themselves how much they differ; what other figures tell counts as of so many at most
 NORMAL = 1.959964  # standard deviations from the middle of a normal distribution to the end of its 95 % interval
 
 

@@ -66,8 +66,8 @@ def gather(
         any_code: whether, of a run that was not made with that code, the last one that was made with other code counts.
     """
     found = list(found)
-    whole = counting(found, code, any_code)
-    last = by_key(whole, code)
+    counts = counting(found, code, any_code)
+    last = by_key(counts, code)
     records = []
     for run in planned:
         if one := last.get(run.key):
@@ -76,7 +76,7 @@ def gather(
             status, note = lacking.get(run.key, (MISSING, ""))
             records.append(Record(run.name, status, note, run.params, tuple(run.places)))
     shown = {record.experiment.commit for record in records if record.experiment}
-    of_these_data = {id(one) for one in whole}
+    of_these_data = {id(one) for one in counts}
     for one in found:
         if one.commit in shown or one.whole:
             continue

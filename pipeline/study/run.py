@@ -31,8 +31,9 @@ PARAMS = Path("params.yaml")
 BEFORE = LOGS / "before.json"  # the branch, params.yaml and git's stash before DVC ran, and with which values it runs
 STAGE = re.compile(r"Running stage '([^']+)'")
 NO_REASON = "DVC ended without a word"
+# What Hydra needs no quotes for: numbers, and texts that are words, or whole numbers, as params.yaml has them.
 NUMBER = re.compile(r"[\w.+-]+", re.ASCII)
-WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[a-z][\w./-]*|0|[1-9]\d*", re.ASCII | re.IGNORECASE)  # to Hydra, too
+PLAIN_TEXT = re.compile(r"(?!(true|false|null|nan|inf)$)[a-z][\w./-]*|0|[1-9]\d*", re.ASCII | re.IGNORECASE)
 GROUP: dict[str, Any] = {"process_group": 0} if hasattr(os, "killpg") else {}  # so that Ctrl-C reaches DVC once, by us
 REASON = re.compile(r"^error: (.*)", re.MULTILINE | re.IGNORECASE)
 
@@ -116,7 +117,8 @@ def _make(one: Run, code: Code, label: str) -> str | None:
     made = experiments.read_all()
     if there := finished(made, code).get(one.key):
         kept.write(there)
-        log.unlink()
+        for ended in LOGS.glob(f"{one.name}-{one.key}-*.log"):  # of other code, too
+            ended.unlink()
         print(f"{label}: {outcome(there)}", flush=True)
         return None
     why = _changed(one, code) or reason(log) or NO_REASON
@@ -146,16 +148,16 @@ def put_back() -> None:
     git, branch = experiments.git, before["branch"]
     if branch and not _branch() and git("for-each-ref", "--format=%(objectname)", branch) == git("rev-parse", "HEAD"):
         git("symbolic-ref", "HEAD", branch)
+    if _set_aside(before) and not git("diff", "HEAD", "--name-only"):
+        raise PipelineError(
+            "study: when it was killed, git had set changes aside that were not committed; `git stash pop` brings them "
+            f"back; if all is as you want it, delete {BEFORE}"
+        )
     if _content() != before["params"]:
         was = before["params"].encode("latin-1")
         if _is_with(was, before["values"]):
             git("reset", "-q", "--", PARAMS.as_posix(), ".dvc/tmp")
             write_all({PARAMS: lambda path: path.write_bytes(was)})
-        elif _stash() != before["stash"]:
-            raise PipelineError(
-                "study: params.yaml is another one than when the study was killed, and git has set changes aside; "
-                f"`git stash pop` brings them back; if params.yaml is as you want it, delete {BEFORE}"
-            )
     BEFORE.unlink()
 
 
@@ -167,14 +169,14 @@ def put_back_if_none_runs() -> None:
 
 
 def as_it_stands() -> Params:
-    """What params.yaml says, without the values that DVC writes into it for a moment while a study runs.
+    """What params.yaml says, whatever DVC writes into it for a moment while a study runs, or sets aside.
 
     Raises:
         ParamsError: as `params.load`; or see `put_back`.
     """
     if before := _noted():
         was = before["params"].encode("latin-1")
-        if _is_with(was, before["values"]):
+        if _set_aside(before) or _is_with(was, before["values"]):
             return params.check(params.read(was, PARAMS.name), PARAMS.name)
     return params.load()
 
@@ -192,6 +194,11 @@ def _noted() -> dict[str, Any] | None:
     raise PipelineError(
         f"study: {BEFORE} is broken; see that git is on your branch and params.yaml as you want it, then delete it"
     )
+
+
+def _set_aside(before: dict[str, Any]) -> bool:
+    """Whether git has set changes aside that it had not before DVC ran."""
+    return _stash() not in ("", before["stash"])
 
 
 def _stash() -> str:
@@ -230,18 +237,19 @@ def called(one: Run, code: Code) -> str:
 
 def log_of(one: Run, code: Code) -> Path:
     """Where a run's log is until it has come to its end; one with other parameters, or other code, has another."""
-    return LOGS / f"{called(one, code)}.log"
+    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
+    return LOGS / f"{one.name}-{one.key}-{digest[:8]}.log"
 
 
 def _quoted(one: Run) -> dict[str, str]:
-    """The values that a run changes, as Hydra's grammar has them, lest it takes a text for a number."""
+    """The values that a run changes, as Hydra's grammar has them, lest it change a text, such as 1e3."""
     content = one.params.model_dump(mode="json")
     found = {}
     for name, value in one.overrides.items():
         text = "null" if value is None else str(value)
-        simple = WORD if isinstance(reduce(getitem, name.split("."), content), str) else NUMBER
-        quoted = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-        found[name] = text if simple.fullmatch(text) else quoted
+        simple = PLAIN_TEXT if isinstance(reduce(getitem, name.split("."), content), str) else NUMBER
+        escaped = re.sub(r"\\+(?='|\Z)", lambda before: before[0] * 2, text).replace("'", "\\'")
+        found[name] = text if simple.fullmatch(text) else f"'{escaped}'"
     return found
 
 
