@@ -243,7 +243,7 @@ def test_the_chart_shows_the_intervals_that_the_sentences_say(monkeypatch):
     said = claims.all_claims(table)
     answers.answers(table, said)
     bars = {bar for row in drawn[0].values() for bar in row.values()}
-    assert bars == {claim.differences["unet.skill"] for claim in said if claim.kind == claims.ENCODER_OR_NONE}
+    assert bars == {claim.differences["unet.skill"] for claim in said if claim.kind == "encoder or none"}
     assert {(bar.seeds, bar.freedom) for bar in bars} == {(3, 2), (1, 2)}
 
 

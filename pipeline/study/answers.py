@@ -11,7 +11,7 @@ from pipeline.study.elements import WHO, Grid, Picture, compared, url
 from pipeline.study.intervals import Interval
 
 QUESTIONS = {  # and the kinds of claims that answer them
-    "What does a pretrained encoder bring?": (claims.ENCODER_OR_NONE, "encoder or other", "few or many"),
+    "What does a pretrained encoder bring?": ("encoder or none", "encoder or other", "few or many"),
     "What do other settings bring?": ("settings",),
     "What does the GAN bring?": ("gan",),
 }
@@ -83,7 +83,7 @@ def in_short(table: Table, said: Sequence[Claim]) -> str:
 
 def _help(said: Sequence[Claim]) -> Iterator[str]:
     """Whether pretraining helps, compared with random weights."""
-    helping = [claim for claim in said if claim.kind == claims.ENCODER_OR_NONE]
+    helping = [claim for claim in said if claim.kind == "encoder or none"]
     comparisons = {
         "random weights of the same network": [claim for claim in helping if claim.against == "none"],
         "random weights at their best rate": [claim for claim in helping if claim.best_rate],
@@ -192,7 +192,7 @@ def _brought(table: Table) -> list[Picture]:
         own = table.own_rate(without)
         for beside, note in ((without, ""), (own if own != without else None, ",\nat their own rate")):
             by_seed = table.less(cell, beside, *claims.SKILL) if beside else {}
-            if brought := weigh(cell, claims.ENCODER_OR_NONE, "unet.skill", by_seed):
+            if brought := weigh(cell, "encoder or none", "unet.skill", by_seed):
                 row = rows.setdefault(f"{cell.target}{part}\n{claims.count(cell.images)}{note}", {})
                 row.setdefault(", ".join(table.encoders[cell]), brought)
     if not rows:

@@ -66,8 +66,13 @@ class Table:
 
     def figures(self, cell: Cell, who: str, metric: str) -> dict[int, Figure]:
         """A figure of each run of a cell that has it, by seed."""
+        if not (records := self.runs.get(cell)):
+            return {}
+        # What chance is named by. Without the seed: all runs of a cell were measured on the same pictures. Nor by the
+        # cell: another part's name must not make another interval.
+        runs = json.dumps(self._content(cell), sort_keys=True)
         found = {}
-        for seed, record in self.runs.get(cell, {}).items():
+        for seed, record in records.items():
             values = record.made.figures.get(who, {})
             value, low, high = (_number(values.get(f"{metric}{end}")) for end in ("", "_low", "_high"))
             if np.isnan(value):
@@ -77,10 +82,7 @@ class Table:
                 found[seed] = Figure(value, drawn)
             else:
                 low, high = (value if np.isnan(end) else end for end in (low, high))
-                # Not the seed: all runs of a cell were measured on the same pictures. Nor the cell: another part's name
-                # must not make another interval.
-                run = json.dumps(plan.decisive(record.planned) | {"seed": 0}, sort_keys=True)
-                found[seed] = intervals.from_interval(value, low, high, run, who, metric)
+                found[seed] = intervals.from_interval(value, low, high, runs, who, metric)
         return found
 
     def _pictures(self, experiment: Experiment) -> Pictures:
@@ -139,9 +141,9 @@ class Table:
 
     def unet(self, cell: Cell) -> dict[str, Any]:
         """What decides the U-Net of a cell, but for the seed."""
-        content = plan.decisive(self._planned(cell))
+        content = self._content(cell)
         encoder = {name: value for name, value in content["pretrain"].items() if name == "encoder"}
-        return content | {"seed": 0, "gan": {}, "evaluate": {}, "pretrain": encoder}
+        return content | {"gan": {}, "evaluate": {}, "pretrain": encoder}
 
     def but_for_encoder(self, cell: Cell) -> str:
         """The same for cells that differ in their seeds and in their encoder alone."""
@@ -169,14 +171,15 @@ class Table:
 
     def encoder_rate(self, cell: Cell) -> float:
         """At what rate the encoder of a cell learns; 0 if it does not, or nothing of the cell was measured."""
-        return plan.decisive(self._planned(cell))["unet"]["encoder_learning_rate"] if self.runs.get(cell) else 0
+        return self._content(cell)["unet"]["encoder_learning_rate"] if self.runs.get(cell) else 0
 
     def _but_for_rate(self, cell: Cell) -> dict[str, Any]:
         content = self.unet(cell)
         return content | {"unet": content["unet"] | {"encoder_learning_rate": 0}}
 
-    def _planned(self, cell: Cell) -> Params:
-        return next(iter(self.runs[cell].values())).planned
+    def _content(self, cell: Cell) -> dict[str, Any]:
+        """What decides the runs of a cell, of which there are some, but for the seed."""
+        return plan.decisive(next(iter(self.runs[cell].values())).planned) | {"seed": 0}
 
     def select(self, **wanted: object) -> list[Cell]:
         """The cells that have these values, in the study's order."""

@@ -7,12 +7,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from statistics import fmean
 from typing import Any
 
 from pipeline.study import intervals
 from pipeline.study.cells import Cell, Table
+from pipeline.study.elements import WHO
 from pipeline.study.intervals import Figure, Interval
 
 SKILL = ("unet", "skill")
@@ -25,12 +26,8 @@ PAINTED = {  # figures in words: if more, if less, and if neither is clear
         "pictures that are not clearly more or less like the real ones to the judge",
     ),
 }
-GAN_AGAINST = {  # with what a GAN is compared
-    "unet": "the U-Net",
-    "unet_gain": "the U-Net × gain",
-}
+GAN_AGAINST = {who: f"the {WHO[who]}" for who in ("unet", "unet_gain")}  # with what a GAN is compared
 MOST_DIGITS = 6  # after the point
-ENCODER_OR_NONE = "encoder or none"
 AT_OWN_RATE = ", beside random weights at their own rate"
 ALSO_SAID = "colourfulness", "judge_fd"  # which are said of a U-Net where they are clear
 COLUMNS = ["kind", *Cell._fields, "against", "figure", *Interval._fields, "sentence"]
@@ -84,6 +81,7 @@ def all_claims(table: Table) -> list[Claim]:
     return _claims(table, weighing(table))
 
 
+@lru_cache(maxsize=1)  # sentences and their chart want the same
 def weighing(table: Table) -> Weigh:
     """What gives a difference its interval, by all differences that the study claims something of.
 
@@ -145,18 +143,17 @@ def _encoder_or_none(table: Table, part: str, weigh: Weigh) -> list[Claim]:
 
 
 def _beside_none(table: Table, weigh: Weigh, cells: Sequence[Cell]) -> list[Claim]:
-    """What pretrained encoders bring beside random weights, at both rates."""
-    found = []
-    for cell in cells:
-        without = cell._replace(encoder="none")
-        if not table.alike(cell, without):
-            continue
-        own = table.own_rate(without)
-        found += _brings(table, weigh, cell, without, "none", best_rate=own == without)
-        if own and own != without:
-            rates = f"at {table.encoder_rate(own):g}, not {table.encoder_rate(without):g}"
-            condition = f", random weights learning {rates}"
-            found += _brings(table, weigh, cell, own, "none, at its own rate", condition, best_rate=True)
+    """What the pretrained encoder of one cell brings beside random weights, at both rates."""
+    (cell,) = cells
+    without = cell._replace(encoder="none")
+    if not table.alike(cell, without):
+        return []
+    own = table.own_rate(without)
+    found = _brings(table, weigh, cell, without, "none", best_rate=own == without)
+    if own and own != without:
+        rates = f"at {table.encoder_rate(own):g}, not {table.encoder_rate(without):g}"
+        condition = f", random weights learning {rates}"
+        found += _brings(table, weigh, cell, own, "none, at its own rate", condition, best_rate=True)
     return found
 
 
@@ -164,7 +161,7 @@ def _brings(
     table: Table, weigh: Weigh, cell: Cell, without: Cell, against: str, condition: str = "", *, best_rate: bool
 ) -> list[Claim]:
     """What a pretrained encoder brings beside one of random weights; nothing, if no seed has both."""
-    kind = ENCODER_OR_NONE
+    kind = "encoder or none"
     if not (brought := weigh(cell, kind, "unet.skill", table.less(cell, without, *SKILL))):
         return []
     verb = {1: "brings", -1: "costs", 0: "makes no clear difference:"}[brought.sign]

@@ -1,14 +1,12 @@
 """How long runs will take, from what was measured so far."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
 from pipeline.params import Params
-from pipeline.study import cache
+from pipeline.study import cache, plan
 from pipeline.study.experiments import Code, Experiment
 
 SECONDS = "_seconds.csv"  # how names end of what holds a stage's seconds
@@ -51,7 +49,7 @@ def tasks(whole: Params, like: Mapping[str, Any]) -> list[Task]:
             values = _data(name, whole)
         else:
             values = {name: _value(content, name) for name in names if name != "case"}  # evaluate writes it down
-        key = hashlib.sha256(json.dumps([name, before, values], sort_keys=True).encode()).hexdigest()
+        key = plan.digest([name, before, values])
         given = [value["epochs"] for value in values.values() if isinstance(value, dict) and "epochs" in value]
         role: Literal["target", "encoder"] = "encoder" if name == "pretrain@encoder" else "target"
         if (data := getattr(whole.roles(), role)) in ("none", "imagenet"):  # of which nothing is trained here

@@ -99,7 +99,12 @@ def key(whole: Params) -> str:
 
     A case counts for its data sets, not for its name, and of all data sets only those that the case uses.
     """
-    return hashlib.sha256(json.dumps(decisive(whole), sort_keys=True).encode()).hexdigest()[:16]
+    return digest(decisive(whole))[:16]
+
+
+def digest(content: Any) -> str:
+    """Of what JSON can hold, the same for the same content: 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def decisive(whole: Params) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Run what the study lacks, through DVC, one run after the other; the same command goes on after any stop."""
 
-import hashlib
 import json
 import os
 import re
@@ -231,14 +230,12 @@ def _branch() -> str:
 def called(one: Run, code: Code) -> str:
     """What DVC calls a run: the same for the same run of the same code and folder, so that no two get the same name."""
     told = [one.key, code, *filter(None, [experiments.inventory_now(one.params)])]
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return f"{one.name}-{digest[:8]}"
+    return f"{one.name}-{plan.digest(told)[:8]}"
 
 
 def log_of(one: Run, code: Code) -> Path:
     """Where a run's log is until it has come to its end; one with other parameters, or other code, has another."""
-    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
-    return LOGS / f"{one.name}-{one.key}-{digest[:8]}.log"
+    return LOGS / f"{one.name}-{one.key}-{plan.digest(code)[:8]}.log"
 
 
 def _quoted(one: Run) -> dict[str, str]:
