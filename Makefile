@@ -52,7 +52,7 @@ test: install ## Check style and types and run the tests
 
 bench: install ## Compare the recipe with the tutorial's, take ingredients out, watch what grows: hours, after `dvc repro`
 	$(INSIDE) benchmarks/recipes.py bench
-	$(INSIDE) benchmarks/frontier.py bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors "tutorial, quick=bench/tutorial-quick-gan-0.safetensors"
+	$(INSIDE) benchmarks/frontier.py --unet bench/study-unet-0.safetensors --gan bench/study-gan-0.safetensors bench/frontier.png tutorial=bench/tutorial-gan-0.safetensors "tutorial, quick=bench/tutorial-quick-gan-0.safetensors"
 	$(INSIDE) benchmarks/ablation.py bench
 	$(INSIDE) benchmarks/encoders.py bench
 	$(INSIDE) benchmarks/growth.py bench/growth.png

@@ -1,4 +1,4 @@
-"""What lively colours cost: `python benchmarks/frontier.py PICTURE [NAME=MODEL …]`.
+"""What lively colours cost: `python benchmarks/frontier.py [--unet MODEL] [--gan MODEL] PICTURE [NAME=MODEL …]`.
 
 After `dvc repro`, from the project's top folder. Draws skill, and the Fréchet distance in the judge's features, against
 colourfulness, on the validation pictures: of the U-Net with its colours × a gain, of networks between the U-Net and the
@@ -97,10 +97,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("models", nargs="*", help="further models, each as NAME=PATH")
+    parser.add_argument("--unet", type=Path, default=Path("models/unet.safetensors"))
+    parser.add_argument("--gan", type=Path, default=Path("models/gan.safetensors"), help="trained on from that U-Net")
     arguments = parser.parse_args()
 
     others = dict(given.split("=", 1) for given in arguments.models)
-    table = measure(Path("models/unet.safetensors"), Path("models/gan.safetensors"), others)
+    table = measure(arguments.unet, arguments.gan, others)
     print(table[["family", "knob", *COLUMNS]].to_string(index=False, float_format="{:.4g}".format))
     draw(table, arguments.picture)
 
